@@ -1,0 +1,145 @@
+"""Requests and results of the shipped agents and of escalation."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from smallmesh_contracts._base import Wire
+
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class AgentRequest(Wire):
+    """What every agent needs at least: a text with something in it."""
+
+    text: str
+
+    @field_validator("text")
+    @classmethod
+    def _has_something_to_read(cls, text: str) -> str:
+        if not text.strip():
+            msg = "the text is empty"
+            raise ValueError(msg)
+        return text
+
+
+class AgentResult(Wire):
+    """What every agent gives at least.
+
+    Attributes:
+        confidence: Calibrated, 0 to 1; absent where the method has none.
+    """
+
+    confidence: Probability | None = None
+
+
+class SentimentLabel(StrEnum):
+    """The attitude of a text."""
+
+    NEGATIVE = "negative"
+    NEUTRAL = "neutral"
+    POSITIVE = "positive"
+
+
+class SentimentRequest(AgentRequest):
+    """A text to judge."""
+
+
+class SentimentResult(AgentResult):
+    """The attitude of a text, with calibrated probabilities that sum to 1."""
+
+    label: SentimentLabel = Field(strict=False)
+    probabilities: dict[str, Probability]
+
+
+class EntityType(StrEnum):
+    """What an entity is. Treat a value you do not know as ``other``."""
+
+    PERSON = "PERSON"
+    ORGANIZATION = "ORGANIZATION"
+    LOCATION = "LOCATION"
+
+
+class Entity(Wire):
+    """A name in the text.
+
+    Attributes:
+        start: Offset of its first character in the original text, in Unicode code points.
+        end: Offset after its last character.
+        text: ``text[start:end]`` of the original.
+        type: What it is.
+        confidence: Probability of its least certain word.
+        source: ``model`` or ``rule``.
+    """
+
+    start: Annotated[int, Field(ge=0)]
+    end: Annotated[int, Field(gt=0)]
+    text: str
+    type: EntityType = Field(strict=False)
+    confidence: Probability
+    source: Literal["model", "rule"] = "model"
+
+
+class EntitiesRequest(AgentRequest):
+    """A text to read for names."""
+
+
+class EntitiesResult(AgentResult):
+    """Names in order of their place: longest spans, no overlaps."""
+
+    entities: tuple[Entity, ...]
+
+
+class SummaryRequest(AgentRequest):
+    """A text to shorten to at most ``max_sentences`` sentences."""
+
+    max_sentences: Annotated[int, Field(ge=1, le=10)] = 3
+
+
+class SummaryResult(AgentResult):
+    """A short form of the text.
+
+    Attributes:
+        summary: The sentences, joined by a space.
+        method: ``extractive`` where they are the text's own.
+        sentences: How many there are.
+    """
+
+    summary: str
+    method: Literal["extractive", "abstractive"]
+    sentences: Annotated[int, Field(ge=1)]
+
+
+class Verdict(StrEnum):
+    """How hard a request is. Only ``complex`` may ever reach a frontier model."""
+
+    SIMPLE = "simple"
+    MEDIUM = "medium"
+    COMPLEX = "complex"
+
+
+class ComplexityRequest(AgentRequest):
+    """A request to judge: its instruction, where it has one, and its text."""
+
+    instruction: str | None = None
+
+
+class ComplexityResult(AgentResult):
+    """The verdict, with calibrated probabilities and the facts behind it."""
+
+    verdict: Verdict = Field(strict=False)
+    probabilities: dict[str, Probability]
+    reasons: tuple[str, ...]
+
+
+class AnalysisResult(AgentResult):
+    """An analysis.
+
+    Attributes:
+        text: The analysis.
+        source: ``frontier``, or ``local_summary`` where the request was not complex.
+    """
+
+    text: str
+    source: Literal["frontier", "local_summary"]

@@ -1,0 +1,103 @@
+"""What comes back: an answer a step, and one terminal result a task."""
+
+from enum import StrEnum
+
+from pydantic import Field, JsonValue
+
+from smallmesh_contracts._base import Wire
+from smallmesh_contracts.address import DataClass
+from smallmesh_contracts.errors import ErrorInfo
+from smallmesh_contracts.subjects import MAJOR
+
+
+class Status(StrEnum):
+    """How a task ended. Treat a value you do not know as ``other``."""
+
+    COMPLETED = "completed"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+class Provenance(Wire):
+    """Where an answer comes from and what it took.
+
+    Attributes:
+        model_id: Which model answered.
+        sha256: Of the model's file; absent for a model that is not a file here.
+        prompt_version: Hash of what turns a text into an answer besides the weights.
+        confidence: Calibrated, 0 to 1; absent where the method has none.
+        language: ISO 639-1, or ``und`` where it was not detected.
+        answered_by: The agent or service that answered.
+        windows: How many windows of the text the model read.
+        waited_ms: Milliseconds between the broker's arrival time and the start of work.
+        worked_ms: Milliseconds of work.
+    """
+
+    model_id: str
+    sha256: str | None = None
+    prompt_version: str
+    confidence: float | None = None
+    language: str = "und"
+    answered_by: str
+    windows: int = 1
+    waited_ms: float
+    worked_ms: float
+
+
+class Answer(Wire):
+    """One answer: its value or its error.
+
+    Attributes:
+        value: The agent's result, by the schema that it publishes.
+        error: Why there is no value.
+        marked: Whether this answer marks the request complex: verdict complex,
+            or a confidence under the agent's calibrated threshold.
+        provenance: Absent where nothing answered.
+    """
+
+    value: dict[str, JsonValue] | None = None
+    error: ErrorInfo | None = None
+    marked: bool = False
+    provenance: Provenance | None = None
+
+
+class StepResult(Wire):
+    """The stored outcome of one step; whose it is stands in its subject.
+
+    Attributes:
+        digest: Of the submitted body; a result with another digest is never used.
+        answer: What the step gave.
+    """
+
+    digest: str
+    answer: Answer
+
+
+class TaskResult(Wire):
+    """The one terminal result of a task.
+
+    Attributes:
+        task_id: The client's id.
+        tenant: Whose task it was.
+        data_class: Its class.
+        status: How it ended.
+        answers: Keyed by what was wanted.
+        error: Why the task as a whole failed, where it did.
+        metadata: As submitted.
+        digest: Of the submitted body.
+        took_ms: Milliseconds from the broker's arrival time to this result.
+        version: Contract version.
+    """
+
+    task_id: str
+    tenant: str
+    data_class: DataClass = Field(strict=False)
+    status: Status = Field(strict=False)
+    answers: dict[str, Answer] = Field(default_factory=dict)
+    error: ErrorInfo | None = None
+    metadata: dict[str, JsonValue] = Field(default_factory=dict)
+    digest: str
+    took_ms: float
+    version: str = f"{MAJOR}.0"

@@ -1,0 +1,18 @@
+"""The digest of a submitted body, which ties results to the text they are about."""
+
+import hashlib
+import json
+
+
+def digest_of(body: bytes) -> str:
+    """Return the SHA-256 of a body's canonical form, as hex.
+
+    Two bodies that differ only in white space or in the order of keys have one
+    digest. A body that is not JSON is digested as it is.
+    """
+    try:
+        value = json.loads(body)
+        canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        canonical = body
+    return hashlib.sha256(canonical).hexdigest()

@@ -1,0 +1,10 @@
+"""Names of message headers that are ours. Trace context travels in the standard ``traceparent``."""
+
+REASON = "Smallmesh-Reason"
+"""A dead letter's error as ASCII JSON (:class:`smallmesh_contracts.ErrorInfo`)."""
+ORIGIN = "Smallmesh-Origin"
+"""The subject a dead letter came from."""
+DELIVERIES = "Smallmesh-Deliveries"
+"""How often a dead letter had been delivered."""
+ERROR_CODE = "Smallmesh-Error"
+"""The error code of a reply that carries an error."""

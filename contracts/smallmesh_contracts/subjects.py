@@ -1,0 +1,123 @@
+"""Every subject of the mesh, formed and read in this one place.
+
+The protocol's major version is a token of each subject, so a client of another
+major version is refused by the broker before anybody reads a byte.
+"""
+
+from smallmesh_contracts.address import ADDRESS_TOKENS, Address, DataClass, Lane
+
+MAJOR = 1
+ROOT = f"slm.v{MAJOR}"
+AUDIT = f"{ROOT}.audit"
+_ROOT_TOKENS = ROOT.count(".") + 1
+
+
+def submit(lane: Lane, address: Address) -> str:
+    """Where a backend publishes a task."""
+    return f"{ROOT}.submit.{lane.value}.{address}"
+
+
+def work(agent: str, lane: Lane, address: Address) -> str:
+    """Where the orchestrator publishes one step for an agent."""
+    return f"{ROOT}.work.{agent}.{lane.value}.{address}"
+
+
+def escalate(lane: Lane, address: Address, answer: str) -> str:
+    """Where the orchestrator asks the escalation service for one answer."""
+    return f"{ROOT}.escalate.{lane.value}.{address}.{answer}"
+
+
+def result(address: Address, agent: str, answer: str) -> str:
+    """Where one step's answer is stored, once."""
+    return f"{ROOT}.result.{address}.{agent}.{answer}"
+
+
+def stored(result_subject: str) -> str:
+    """Where the broker announces a result that it really stored."""
+    return f"{ROOT}.stored.{result_subject.removeprefix(ROOT + '.')}"
+
+
+def done(address: Address) -> str:
+    """Where a task's one terminal result is stored."""
+    return f"{ROOT}.done.{address}"
+
+
+def dead(data_class: DataClass, origin: str) -> str:
+    """Where what could not be done is kept for operators."""
+    return f"{ROOT}.dead.{data_class.value}.{origin}"
+
+
+def delta(address: Address) -> str:
+    """Where streamed text of a task passes by."""
+    return f"{ROOT}.delta.{address}"
+
+
+def ask(agent: str) -> str:
+    """Where one local agent answers at once."""
+    return f"{ROOT}.ask.{agent}"
+
+
+def run(tenant: str, data_class: DataClass) -> str:
+    """Where an orchestrator runs a whole task while the caller waits."""
+    return f"{ROOT}.run.{tenant}.{data_class.value}"
+
+
+def any_run(data_class: DataClass) -> str:
+    """Return the filter for runs of one class by any tenant."""
+    return run("*", data_class)
+
+
+def any_submit(lane: Lane, data_class: DataClass) -> str:
+    """Return the filter for submissions of one lane and class."""
+    return f"{ROOT}.submit.{lane.value}.*.{data_class.value}.*"
+
+
+def any_work(agent: str, lane: Lane, data_class: DataClass | None = None) -> str:
+    """Return the filter for an agent's work in one lane (``*`` for any agent)."""
+    return f"{ROOT}.work.{agent}.{lane.value}.*.{data_class.value if data_class else '*'}.*"
+
+
+def any_escalate(lane: Lane, data_class: DataClass | None = None) -> str:
+    """Return the filter for escalations of one lane."""
+    return f"{ROOT}.escalate.{lane.value}.*.{data_class.value if data_class else '*'}.*.*"
+
+
+def any_result(data_class: DataClass) -> str:
+    """Return the filter for results of one class."""
+    return f"{ROOT}.result.*.{data_class.value}.*.*.*"
+
+
+def any_stored(data_class: DataClass) -> str:
+    """Return the filter for announcements of stored results of one class."""
+    return stored(any_result(data_class))
+
+
+def any_done(data_class: DataClass, tenant: str = "*") -> str:
+    """Return the filter for terminal results of one class."""
+    return f"{ROOT}.done.{tenant}.{data_class.value}.*"
+
+
+def any_dead() -> str:
+    """Return the filter for all dead letters."""
+    return f"{ROOT}.dead.*.*"
+
+
+def address_of(subject: str) -> Address:
+    """Read the address out of any subject that carries one.
+
+    Raises:
+        ValueError: The subject carries no address, or its class is unknown.
+    """
+    kind, *rest = subject.split(".")[_ROOT_TOKENS:]
+    before = {"submit": 1, "work": 2, "escalate": 1, "result": 0, "done": 0, "delta": 0}
+    if kind not in before or not subject.startswith(ROOT + "."):
+        msg = f"no address in subject {subject!r}"
+        raise ValueError(msg)
+    start = before[kind]
+    return Address.parse(".".join(rest[start : start + ADDRESS_TOKENS]))
+
+
+def lane_of(subject: str) -> Lane:
+    """Read the lane out of a submit, work or escalate subject."""
+    kind, *rest = subject.split(".")[_ROOT_TOKENS:]
+    return Lane(rest[1] if kind == "work" else rest[0])

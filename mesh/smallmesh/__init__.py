@@ -1,0 +1,3 @@
+"""A mesh of small, specialised language models on NATS."""
+
+__version__ = "0.1.0"

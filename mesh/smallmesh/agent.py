@@ -1,0 +1,105 @@
+"""What an agent is: everything its author needs, and nothing of broker, clock or environment."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+
+from smallmesh_contracts import AgentRequest, AgentResult
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Req = TypeVar("Req", bound=AgentRequest)
+Res = TypeVar("Res", bound=AgentResult)
+
+
+@dataclass(frozen=True, slots=True)
+class WindowScores:
+    """What a classifier says of one window.
+
+    Attributes:
+        start: Offset of the window's first character in the text.
+        end: Offset after its last.
+        tokens: How many tokens the model read.
+        probabilities: Calibrated, by label; they sum to 1.
+    """
+
+    start: int
+    end: int
+    tokens: int
+    probabilities: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedWord:
+    """A word with its BIO label and that label's probability."""
+
+    start: int
+    end: int
+    label: str
+    probability: float
+
+
+@dataclass(slots=True)
+class Usage:
+    """What one answer took of its model."""
+
+    windows: int = 0
+    tokens: int = 0
+
+
+class Model(Protocol):
+    """The model port: which of its methods a model serves follows from its card.
+
+    Each method raises :class:`smallmesh_contracts.ContractError` (``model_failed``)
+    where the model cannot do what is asked.
+    """
+
+    async def classify(self, text: str, *, max_windows: int | None = None) -> Sequence[WindowScores]:
+        """Return label probabilities, window by window."""
+
+    async def tag(self, text: str) -> Sequence[TaggedWord]:
+        """Return every word of the text with its label."""
+
+    async def embed(self, texts: Sequence[str]) -> "NDArray[np.float32]":
+        """Return one unit vector a text, shape ``(len(texts), n_embd)``."""
+
+
+class Agent(ABC, Generic[Req, Res]):
+    """One single-purpose agent. ``agent.py`` of its folder holds one instance, ``AGENT``.
+
+    The chassis owns everything around :meth:`respond`: subscriptions, heartbeats,
+    retries, dead letters, spans, logs and health.
+
+    Attributes:
+        name: The folder's name.
+        answer: The one answer it gives, as clients name it in ``wanted``.
+        description: One sentence for people, shown in ``$SRV.INFO``.
+        request: Type of what it reads; fields are taken from ``text`` and ``instruction``.
+        result: Type of what it gives.
+        time_budget_s: Seconds one answer may take before the step counts as failed.
+        confidence_threshold: Calibrated confidence under which an answer marks the
+            request complex; None where confidence says nothing.
+    """
+
+    name: ClassVar[str]
+    answer: ClassVar[str]
+    description: ClassVar[str]
+    request: type[Req]
+    result: type[Res]
+    time_budget_s: ClassVar[float] = 60.0
+    confidence_threshold: ClassVar[float | None] = None
+
+    @abstractmethod
+    async def respond(self, request: Req, model: Model) -> Res:
+        """Answer one request. Nothing but the request and the model may be read."""
+
+    def marks(self, result: Res) -> bool:
+        """Tell whether a result marks its request complex."""
+        return self.confidence_threshold is not None and result.confidence is not None and result.confidence < self.confidence_threshold
+
+    def tuning(self) -> Mapping[str, Any]:
+        """Return what else turns a text into an answer; part of the prompt version."""
+        return {"threshold": self.confidence_threshold}

@@ -1,0 +1,110 @@
+"""The NATS Services API: what a process answers, and who else is there."""
+
+import asyncio
+import contextlib
+import json
+
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.micro import add_service
+from nats.micro.request import ERROR_CODE_HEADER, ERROR_HEADER, Request
+from nats.micro.service import EndpointConfig, Service, ServiceConfig
+
+from smallmesh.bus.port import Call, Endpoint, ServiceInfo, ServiceSpec
+from smallmesh_contracts import Answer, ContractError, ErrorCode
+
+INFO_SUBJECT = "$SRV.INFO"
+_QUIET_S = 0.05
+
+
+class NatsService:
+    """One replica of a service.
+
+    nats-py awaits one handler after another; calls are therefore answered in
+    tasks of their own, at most ``slots`` at once.
+    """
+
+    def __init__(self, client: Client, spec: ServiceSpec) -> None:
+        """Prepare; nothing is answered before :meth:`start`."""
+        self._client = client
+        self._spec = spec
+        self._calls: set[asyncio.Task[None]] = set()
+        self._service: Service | None = None
+
+    async def start(self) -> None:
+        """Announce the service and answer."""
+        spec = self._spec
+        config = ServiceConfig(name=spec.name, version=spec.version, description=spec.description, metadata=dict(spec.metadata))
+        self._service = await add_service(self._client, config)
+        for endpoint in spec.endpoints:
+            await self._service.add_endpoint(self._endpoint(endpoint))
+        await self._client.flush()
+
+    def _endpoint(self, endpoint: Endpoint) -> EndpointConfig:
+        async def received(request: Request) -> None:
+            if len(self._calls) >= self._spec.slots:
+                await _refuse(request, ContractError(ErrorCode.OVERLOADED, "too many calls in hand", retry_after_s=0.5))
+                return
+            task = asyncio.create_task(self._answer(endpoint, request))
+            self._calls.add(task)
+            task.add_done_callback(self._calls.discard)
+
+        return EndpointConfig(name=endpoint.name, handler=received, subject=endpoint.subject, metadata=dict(endpoint.metadata))
+
+    async def _answer(self, endpoint: Endpoint, request: Request) -> None:
+        reply = await endpoint.handler(Call(request.subject, request.data, request.headers or {}))
+        headers = {ERROR_CODE_HEADER: reply.error, ERROR_HEADER: reply.error} if reply.error else None
+        with contextlib.suppress(ValueError, nats.errors.Error):  # nobody waits any more
+            await request.respond(reply.body, headers=headers)
+
+    async def stop(self) -> None:
+        """Answer nothing new; calls in hand are answered first."""
+        if self._service is not None:
+            with contextlib.suppress(nats.errors.Error):
+                await self._service.stop()
+        if self._calls:
+            await asyncio.wait(self._calls)
+
+
+async def _refuse(request: Request, error: ContractError) -> None:
+    await request.respond_error(error.info.code.value, error.info.message, Answer(error=error.info).to_bytes())
+
+
+async def collect(client: Client, wait_s: float) -> list[ServiceInfo]:
+    """Ask all services who they are; return what came within ``wait_s`` or until it has been quiet for a while."""
+    inbox = client.new_inbox()
+    found: list[ServiceInfo] = []
+    came = asyncio.Event()
+
+    async def received(msg: Msg) -> None:
+        with contextlib.suppress(ValueError, KeyError):
+            found.append(_info(json.loads(msg.data)))
+        came.set()
+
+    subscription = await client.subscribe(inbox, cb=received)
+    try:
+        await client.publish(INFO_SUBJECT, b"", reply=inbox)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(came.wait(), wait_s)
+            while True:
+                came.clear()
+                await asyncio.wait_for(came.wait(), min(wait_s, _QUIET_S))
+    finally:
+        await subscription.unsubscribe()
+    return sorted(found, key=lambda s: (s.name, s.id))
+
+
+def _info(told: dict[str, object]) -> ServiceInfo:
+    endpoints = told.get("endpoints") or []
+    metadata = told.get("metadata") or {}
+    assert isinstance(endpoints, list)
+    assert isinstance(metadata, dict)
+    return ServiceInfo(
+        name=str(told["name"]),
+        id=str(told["id"]),
+        version=str(told["version"]),
+        description=str(told.get("description", "")),
+        metadata={str(k): str(v) for k, v in metadata.items()},
+        subjects=tuple(str(e["subject"]) for e in endpoints),
+    )

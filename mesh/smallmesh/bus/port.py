@@ -1,0 +1,158 @@
+"""What a bus is: values that travel and the operations a process may use."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from smallmesh.bus.layout import Consumer
+
+Headers = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message that was stored or answered."""
+
+    subject: str
+    body: bytes
+    headers: Headers = field(default_factory=dict)
+
+
+class Delivery(Protocol):
+    """One durable message in hand: it stays the broker's until it is acknowledged.
+
+    Attributes:
+        subject: Where it was published.
+        body: Its bytes.
+        headers: Its headers.
+        deliveries: How often it was delivered, this time included.
+        arrived_at: When the broker took it in, in seconds of the broker's clock.
+        sequence: Its number in its stream.
+    """
+
+    @property
+    def subject(self) -> str: ...
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def headers(self) -> Headers: ...
+    @property
+    def deliveries(self) -> int: ...
+    @property
+    def arrived_at(self) -> float: ...
+    @property
+    def sequence(self) -> int: ...
+
+    async def ack(self) -> None:
+        """Finish it: the broker forgets it."""
+
+    async def retry(self, delay_s: float) -> None:
+        """Hand it back, to be delivered again after ``delay_s`` seconds."""
+
+    async def in_progress(self) -> None:
+        """Ask the broker for another acknowledgement window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer to a call. ``error`` is the code of the error that the body carries, if any."""
+
+    body: bytes
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that somebody waits for."""
+
+    subject: str
+    body: bytes
+    headers: Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A subject that a service answers."""
+
+    name: str
+    subject: str
+    handler: Callable[[Call], Awaitable[Reply]]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec:
+    """What a process answers, and what it says of itself under ``$SRV``.
+
+    ``slots`` bounds how many calls are in hand at once; the next one is refused as overloaded.
+    """
+
+    name: str
+    version: str
+    description: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    endpoints: tuple[Endpoint, ...] = ()
+    slots: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceInfo:
+    """What one running replica says of itself."""
+
+    name: str
+    id: str
+    version: str
+    description: str
+    metadata: Mapping[str, str]
+    subjects: tuple[str, ...]
+
+
+class Subscription(Protocol):
+    """Something that can be stopped."""
+
+    async def stop(self) -> None:
+        """Take nothing more. Work in hand is not touched."""
+
+
+class Bus(Protocol):
+    """Everything a process may do with the broker.
+
+    Every operation raises :class:`smallmesh_contracts.ContractError` with code
+    ``unavailable`` where the broker does not answer, and nothing else of its own.
+    """
+
+    def now(self) -> float:
+        """Return the broker's time in seconds, whatever the clock of this machine says."""
+
+    async def store(self, subject: str, body: bytes, headers: Headers | None = None, *, ttl_s: float | None = None) -> bool:
+        """Store the first message of a subject; tell whether it was this one.
+
+        ``False`` means that another is there already and stays.
+
+        Raises:
+            ContractError: ``overloaded`` where the stream is full.
+        """
+
+    async def append(self, subject: str, body: bytes, headers: Headers, *, message_id: str) -> None:
+        """Add to a log (dead letters, audit). The same id twice is one entry."""
+
+    async def read(self, subject: str) -> Message | None:
+        """Return what is stored under exactly this subject."""
+
+    async def request(self, subject: str, body: bytes, headers: Headers | None = None, *, timeout_s: float) -> Message:
+        """Ask and wait. Nobody there or no answer in time: ``unavailable``, ``expired``."""
+
+    async def watch(self, subject: str, seen: Callable[[Message], None]) -> Subscription:
+        """Call ``seen`` for every message that passes by; none is kept for later."""
+
+    async def consume(self, consumer: Consumer, handle: Callable[[Delivery], Awaitable[None]], *, slots: int) -> Subscription:
+        """Take work, at most ``slots`` messages in hand. ``handle`` decides each one's fate."""
+
+    async def serve(self, spec: ServiceSpec) -> Subscription:
+        """Answer calls, sharing them with every other replica of the same name."""
+
+    async def services(self, wait_s: float) -> list[ServiceInfo]:
+        """Return every replica that answers within ``wait_s`` seconds."""
+
+    async def close(self) -> None:
+        """Leave the broker; what was sent is flushed first."""

@@ -1,0 +1,76 @@
+"""Streams and consumers as the broker keeps them: created or updated once, by whoever starts the mesh."""
+
+from collections.abc import Iterable
+
+import nats.errors
+from nats.js import JetStreamContext, api
+from nats.js.errors import APIError, NotFoundError
+
+from smallmesh.bus.layout import STREAMS, Consumer, Stream
+from smallmesh_contracts import ContractError, ErrorCode
+
+LEAST_DUPLICATE_WINDOW_S = 0.1
+"""The window of ``Nats-Msg-Id`` is one for a whole stream, so one tenant's id could
+swallow another's: where subjects are unique it is set to the least there is."""
+LOG_DUPLICATE_WINDOW_S = 120.0
+
+
+async def provision(js: JetStreamContext, consumers: Iterable[Consumer], *, replicas: int = 1) -> None:
+    """Create every stream and consumer, or bring it up to date. Safe to repeat and to run twice at once.
+
+    Raises:
+        ContractError: ``unavailable`` where the broker does not answer or has no JetStream.
+    """
+    try:
+        for stream in STREAMS:
+            await _ensure_stream(js, stream, replicas)
+        for consumer in consumers:
+            await js.add_consumer(consumer.stream, _consumer_config(consumer))
+    except (nats.errors.Error, TimeoutError) as error:
+        hint = "is JetStream enabled there (nats-server -js), and may this user manage streams?"
+        raise ContractError(ErrorCode.UNAVAILABLE, f"cannot provision the broker: {error!r}; {hint}") from error
+
+
+async def _ensure_stream(js: JetStreamContext, stream: Stream, replicas: int) -> None:
+    config = _stream_config(stream, replicas)
+    try:
+        await js.update_stream(config)
+    except NotFoundError:
+        try:
+            await js.add_stream(config)
+        except APIError:  # another process was faster
+            await js.update_stream(config)
+
+
+def _stream_config(stream: Stream, replicas: int) -> api.StreamConfig:
+    once = stream.kind != "log"
+    return api.StreamConfig(
+        name=stream.name,
+        subjects=list(stream.subjects),
+        retention=api.RetentionPolicy.WORK_QUEUE if stream.kind == "queue" else api.RetentionPolicy.LIMITS,
+        discard=api.DiscardPolicy.NEW,
+        discard_new_per_subject=once,
+        max_msgs_per_subject=1 if once else -1,
+        max_age=stream.max_age_s,
+        max_bytes=stream.max_bytes,
+        duplicate_window=LEAST_DUPLICATE_WINDOW_S if once else LOG_DUPLICATE_WINDOW_S,
+        storage=api.StorageType.FILE,
+        num_replicas=replicas,
+        allow_direct=True,
+        allow_msg_ttl=stream.kind == "once",
+        republish=api.RePublish(src=stream.announces[0], dest=stream.announces[1]) if stream.announces else None,
+        deny_delete=stream.sealed_against_deletion,
+        deny_purge=stream.sealed_against_deletion,
+    )
+
+
+def _consumer_config(consumer: Consumer) -> api.ConsumerConfig:
+    return api.ConsumerConfig(
+        durable_name=consumer.name,
+        filter_subject=consumer.subject,
+        ack_policy=api.AckPolicy.EXPLICIT,
+        ack_wait=consumer.ack_wait_s,
+        max_deliver=-1,  # deliveries are counted by the chassis, which then writes the dead letter itself
+        max_ack_pending=consumer.max_ack_pending,
+        max_waiting=2048,
+    )

@@ -1,0 +1,102 @@
+"""A standing pull: requests for work that stay open at the broker and are renewed as they are used up."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Awaitable, Callable
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+EXPIRES_S = 5.0
+"""A request left unanswered ends after this; it is also how late a broker's restart is noticed."""
+STOP_GRACE_S = 2.0
+"""What is in hand at a stop may end within this; what does not is cancelled."""
+_GRACE_S = 1.0
+_NANOSECONDS = 1_000_000_000
+
+
+class StandingPull:
+    """Takes messages from one durable consumer, at most ``slots`` in hand.
+
+    A fetch a message costs a round trip each; here the broker holds a request for
+    as many messages as there are free slots, and sends each as it comes.
+    """
+
+    def __init__(self, client: Client, stream: str, consumer: str, handle: Callable[[Msg], Awaitable[None]], slots: int) -> None:
+        """Prepare; nothing is sent before :meth:`start`."""
+        self._client = client
+        self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        self._handle = handle
+        self._slots = slots
+        self._requested = 0
+        self._in_hand: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Open the inbox and begin to ask for work."""
+        self._inbox = self._client.new_inbox()
+        self._subscription = await self._client.subscribe(self._inbox, cb=self._received)
+        self._asking = asyncio.create_task(self._ask())
+
+    async def stop(self) -> None:
+        """Ask for nothing more and end what is in hand; a handler that is cancelled hands its message back."""
+        self._stopping = True
+        self._asking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._asking
+        if not self._client.is_closed:
+            await self._subscription.unsubscribe()
+        if self._in_hand:
+            _, unfinished = await asyncio.wait(self._in_hand, timeout=STOP_GRACE_S)
+            for task in unfinished:
+                task.cancel()
+            if unfinished:
+                await asyncio.wait(unfinished)
+
+    async def _ask(self) -> None:
+        loop = asyncio.get_running_loop()
+        asked_at = loop.time()
+        while True:
+            free = self._slots - len(self._in_hand) - self._requested
+            if free > 0 and (self._requested == 0 or free >= self._slots // 2):
+                await self._request(free)
+                asked_at = loop.time()
+            self._changed.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), EXPIRES_S + _GRACE_S)
+            if loop.time() - asked_at > EXPIRES_S + _GRACE_S:
+                self._requested = 0  # the broker went away with our requests: ask anew
+
+    async def _request(self, count: int) -> None:
+        body = {"batch": count, "expires": int(EXPIRES_S * _NANOSECONDS)}
+        with contextlib.suppress(Exception):  # not connected: asked again when the time is up
+            await self._client.publish(self._next, json.dumps(body).encode(), reply=self._inbox)
+            self._requested += count
+
+    async def _received(self, msg: Msg) -> None:
+        status = (msg.headers or {}).get("Status") if not msg.reply else None
+        if status is not None:
+            await self._request_ended(msg)
+            return
+        self._requested = max(0, self._requested - 1)
+        if self._stopping:
+            await msg.nak()
+            return
+        task = asyncio.ensure_future(self._handle(msg))
+        self._in_hand.add(task)
+        task.add_done_callback(self._finished)
+
+    async def _request_ended(self, msg: Msg) -> None:
+        unfilled = (msg.headers or {}).get("Nats-Pending-Messages")
+        if unfilled is None:  # no consumer or no leader just now: do not ask in a tight circle
+            await asyncio.sleep(_GRACE_S)
+            self._requested = 0
+        else:
+            self._requested = max(0, self._requested - int(unfilled))
+        self._changed.set()
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._in_hand.discard(task)
+        self._changed.set()

@@ -1,0 +1,161 @@
+"""The model port over a GGUF encoder: texts in windows through one model thread."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smallmesh.agent import TaggedWord, Usage, WindowScores
+from smallmesh.hosting.card import ModelCard, verified_file
+from smallmesh.hosting.tagging import TagHead
+from smallmesh.hosting.thread import ModelThread
+from smallmesh.hosting.windows import Window, Windower
+from smallmesh_contracts import ContractError, ErrorCode, Lane
+
+if TYPE_CHECKING:
+    from smallmesh.hosting.llama import Encoder
+
+T = TypeVar("T")
+TAG_OVERLAP = 32
+"""Tokens that a tagged window repeats, so that a name at the seam is seen whole once."""
+WARM_UP = "A short text to warm up the model."
+
+
+@dataclass(slots=True)
+class _Loaded:
+    encoder: "Encoder"
+    windower: Windower
+    head: TagHead | None
+    temperature: float
+
+    def close(self) -> None:
+        self.encoder.close()
+
+
+class HostedModel:
+    """One GGUF in this process, on its own thread."""
+
+    def __init__(self, card: ModelCard, folder: Path) -> None:
+        """Prepare; :meth:`start` verifies, loads and warms up."""
+        self.card = card
+        self._folder = folder
+        self.thread: ModelThread[_Loaded] = ModelThread(self._load, card.id)
+
+    async def start(self) -> None:
+        """Verify the file, load it and pass one text through it.
+
+        Raises:
+            ModelError: The file is missing, altered or cannot be loaded.
+        """
+        await self.thread.start()
+        reader = self.reader(Lane.INTERACTIVE, Usage())
+        if self.card.pooling == "rank":
+            await reader.classify(WARM_UP)
+        elif self.card.pooling == "none":
+            await reader.tag(WARM_UP)
+        else:
+            await reader.embed([WARM_UP])
+
+    @property
+    def passes(self) -> int:
+        """Forward passes and other jobs so far."""
+        return self.thread.passes
+
+    async def stop(self) -> None:
+        """Finish what is queued and free the model."""
+        await self.thread.stop()
+
+    def reader(self, lane: Lane, usage: Usage) -> "Reader":
+        """Return the model port for one request, which counts into ``usage``."""
+        return Reader(self, lane, usage)
+
+    def _load(self) -> _Loaded:
+        from smallmesh.hosting.llama import Encoder  # noqa: PLC0415 - only a process that hosts a model pays for llama_cpp
+
+        path = verified_file(self.card, self._folder)
+        encoder = Encoder(path, pooling=self.card.pooling, n_threads=self.card.n_threads, window=self.card.window)
+        head = TagHead.from_gguf(path) if self.card.pooling == "none" else None
+        temperature = float(encoder.metadata().get("smallmesh.temperature", "1.0"))
+        return _Loaded(encoder, Windower(encoder.tokenize, self.card.window), head, temperature)
+
+
+class Reader:
+    """The :class:`smallmesh.agent.Model` of one request.
+
+    Every window is a job of its own, so other work gets its turn between windows
+    and a cancelled request stops at the next one.
+    """
+
+    def __init__(self, model: HostedModel, lane: Lane, usage: Usage) -> None:
+        """Read on behalf of one request."""
+        self._model = model
+        self._lane = lane
+        self._usage = usage
+
+    async def classify(self, text: str, *, max_windows: int | None = None) -> Sequence[WindowScores]:
+        """Return calibrated label probabilities, window by window."""
+        self._require("rank")
+        return [
+            await self._pass(window, lambda m, w=window: _scores(m, w))  # type: ignore[misc]
+            for window in await self._windows(text, limit=max_windows)
+        ]
+
+    async def tag(self, text: str) -> Sequence[TaggedWord]:
+        """Return every word with its label."""
+        self._require("none")
+        tagged: list[TaggedWord] = []
+        for window in await self._windows(text, overlap=TAG_OVERLAP):
+            words = await self._pass(window, lambda m, w=window: _tags(m, w))  # type: ignore[misc]
+            half = window.new_from // 2  # of the repeated words the later half is better seen from this window
+            if window.new_from:
+                del tagged[len(tagged) - (window.new_from - half) :]
+            tagged.extend(words[half:])
+        return tagged
+
+    async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return one unit vector a text; a text of many windows gets their mean."""
+        self._require("mean")
+        vectors = [await self._embed(text) for text in texts]
+        return np.stack(vectors) if vectors else np.zeros((0, 0), np.float32)
+
+    async def _embed(self, text: str) -> NDArray[np.float32]:
+        parts = [
+            await self._pass(window, lambda m, w=window: m.encoder.vector(w.tokens))  # type: ignore[misc]
+            for window in await self._windows(text)
+        ]
+        mean = np.mean(parts, axis=0, dtype=np.float32)
+        return np.asarray(mean / (np.linalg.norm(mean) or 1.0), np.float32)
+
+    async def _windows(self, text: str, *, overlap: int = 0, limit: int | None = None) -> list[Window]:
+        windows = await self._model.thread.run(lambda m: m.windower.windows(text, overlap=overlap, limit=limit), self._lane)
+        if not windows:
+            raise ContractError(ErrorCode.INVALID_REQUEST, "the text has no word in it")
+        return windows
+
+    async def _pass(self, window: Window, job: Callable[[_Loaded], T]) -> T:
+        result = await self._model.thread.run(job, self._lane)
+        self._usage.windows += 1
+        self._usage.tokens += len(window.tokens)
+        return result
+
+    def _require(self, pooling: str) -> None:
+        if self._model.card.pooling != pooling:
+            raise ContractError(ErrorCode.MODEL_FAILED, f"model {self._model.card.id} has pooling {self._model.card.pooling}, not {pooling}")
+
+
+def _scores(model: _Loaded, window: Window) -> WindowScores:
+    logits = model.encoder.scores(window.tokens).astype(np.float64) / model.temperature
+    odds = np.exp(logits - logits.max())
+    probabilities = (odds / odds.sum()).tolist()
+    return WindowScores(window.start, window.end, len(window.tokens), dict(zip(model.encoder.labels, probabilities, strict=True)))
+
+
+def _tags(model: _Loaded, window: Window) -> list[TaggedWord]:
+    assert model.head is not None
+    firsts = [first for first in window.firsts if first < len(window.tokens)]
+    words = window.words[: len(firsts)]
+    labelled = model.head.tag(model.encoder.vectors(window.tokens)[firsts], words)
+    return [TaggedWord(w.start, w.end, label, p) for w, (label, p) in zip(words, labelled, strict=True)]

@@ -1,0 +1,73 @@
+"""Failure classes: what becomes of a message whose handling failed."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from smallmesh_contracts import ContractError, ErrorCode, ErrorInfo
+
+_LATER = frozenset({ErrorCode.OVERLOADED, ErrorCode.UNAVAILABLE, ErrorCode.MODEL_FAILED, ErrorCode.INTERNAL})
+"""Codes that another try, perhaps on another replica, may cure."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryLater:
+    """Hand the message back and try again after a while."""
+
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Answer with the error. ``dead_letter`` tells whether operators should see it too."""
+
+    error: ErrorInfo
+    dead_letter: bool
+
+
+Fate = RetryLater | GiveUp
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often and how soon to try again.
+
+    A negative acknowledgement without a delay burns all deliveries within
+    milliseconds, so there always is one: ``base_s`` doubled each time, at most
+    ``cap_s``, with up to half of it added at random.
+    """
+
+    max_deliveries: int = 5
+    base_s: float = 0.5
+    cap_s: float = 30.0
+    jitter: Callable[[], float] = random.random
+
+    def delay_s(self, deliveries: int) -> float:
+        """Return the wait after the n-th delivery failed, in seconds."""
+        wait = min(self.cap_s, self.base_s * 2.0 ** (deliveries - 1))
+        return wait * (1 + self.jitter() / 2)
+
+    def fate(self, error: ErrorInfo, deliveries: int, left_s: float) -> Fate:
+        """Decide what becomes of a message that failed on its n-th delivery with ``left_s`` of its budget left."""
+        if error.code is ErrorCode.EXPIRED or left_s <= 0:
+            return GiveUp(ErrorInfo(code=ErrorCode.EXPIRED, message="the time budget is used up", step=error.step), dead_letter=False)
+        if error.code is ErrorCode.CANCELLED:
+            return GiveUp(error, dead_letter=False)
+        if error.code in _LATER and deliveries < self.max_deliveries:
+            delay = self.delay_s(deliveries)
+            if delay < left_s:
+                return RetryLater(delay)
+        return GiveUp(error, dead_letter=True)
+
+
+def error_of(raised: BaseException, step: str) -> ErrorInfo:
+    """Turn whatever was raised into an error of the closed list, without its values."""
+    if isinstance(raised, ContractError):
+        return raised.info.model_copy(update={"step": raised.info.step or step})
+    if isinstance(raised, TimeoutError):
+        return ErrorInfo(code=ErrorCode.EXPIRED, message="the time budget is used up", step=step)
+    if isinstance(raised, ValidationError):
+        return ErrorInfo(code=ErrorCode.INVALID_OUTPUT, message=f"the answer does not fit {raised.title}", step=step)
+    return ErrorInfo(code=ErrorCode.MODEL_FAILED, message=f"{type(raised).__name__} in {step}", retryable=True, step=step)

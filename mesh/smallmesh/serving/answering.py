@@ -1,0 +1,158 @@
+"""One request of an agent into one answer: validation, the model call, its span and its log record."""
+
+import asyncio
+import hashlib
+import json
+import time
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+from smallmesh.agent import Agent, Model, Usage
+from smallmesh.hosting.card import ModelCard
+from smallmesh.telemetry import Span, logger, names, span
+from smallmesh_contracts import Address, Answer, ContractError, ErrorCode, Lane, Provenance, check_size, decode, limits
+
+PROMPT_FILE = "prompt.toml"
+RULES = "rules"
+"""``model_id`` of an agent that has no model of its own and answers by rules."""
+
+
+class Host(Protocol):
+    """What lends out model ports: a hosted model, or nothing for an agent that answers by rules."""
+
+    @property
+    def card(self) -> ModelCard | None:
+        """The model's card, if there is a model."""
+
+    @property
+    def passes(self) -> int:
+        """Forward passes so far: it grows only while the model makes progress."""
+
+    def reader(self, lane: Lane, usage: Usage) -> Model:
+        """Return the model port for one request."""
+
+
+class Answering:
+    """Turns requests of one agent into answers. Both doors use it."""
+
+    def __init__(self, agent: Agent[Any, Any], host: Host, folder: Path) -> None:
+        """Answer for ``agent`` with the model that ``host`` lends."""
+        self.agent = agent
+        self.host = host
+        card = host.card
+        self.model_id = card.id if card else RULES
+        self.sha256 = card.sha256 if card else None
+        self.prompt_version = prompt_version(agent, card, folder)
+
+    async def answer(self, body: bytes, lane: Lane, *, budget_s: float, waited_ms: float, address: Address | None = None) -> Answer:
+        """Answer one request.
+
+        Args:
+            body: The request's JSON.
+            lane: Who goes first at the model.
+            budget_s: Seconds that are left for it.
+            waited_ms: Milliseconds it has waited until now.
+            address: The task it belongs to, where it belongs to one.
+
+        Raises:
+            ContractError: ``invalid_request``, ``too_long``.
+            TimeoutError: The budget was used up.
+            Exception: Whatever the agent raised.
+        """
+        request = decode(self.agent.request, body)
+        check_size("text", request.text, limits.TEXT_BYTES[lane])
+        usage = Usage()
+        began = time.perf_counter()
+        with self._span(address, lane) as opened:
+            async with asyncio.timeout(min(budget_s, self.agent.time_budget_s)):
+                raw = await self.agent.respond(request, self.host.reader(lane, usage))
+            result = self.agent.result.model_validate(raw.model_dump())
+            worked_ms = (time.perf_counter() - began) * 1000
+            opened.set_attribute(names.GEN_AI_INPUT_TOKENS, usage.tokens)
+            opened.set_attribute(names.WINDOWS, usage.windows)
+            self._log(address, usage, worked_ms, result.confidence)
+        return Answer(
+            value=result.model_dump(mode="json"),
+            marked=self.agent.marks(result),
+            provenance=Provenance(
+                model_id=self.model_id,
+                sha256=self.sha256,
+                prompt_version=self.prompt_version,
+                confidence=result.confidence,
+                answered_by=self.agent.name,
+                windows=usage.windows,
+                waited_ms=round(waited_ms, 3),
+                worked_ms=round(worked_ms, 3),
+            ),
+        )
+
+    def _span(self, address: Address | None, lane: Lane) -> AbstractContextManager[Span]:
+        attributes = {
+            names.GEN_AI_OPERATION: names.CALL_MODEL,
+            names.GEN_AI_PROVIDER: names.LOCAL_PROVIDER,
+            names.GEN_AI_REQUEST_MODEL: self.model_id,
+            names.PROMPT_VERSION: self.prompt_version,
+            names.AGENT: self.agent.name,
+            names.LANE: lane.value,
+        }
+        if self.sha256:
+            attributes[names.MODEL_SHA256] = self.sha256
+        if address:
+            attributes[names.TASK_ID] = address.task_id
+        return span(f"{names.CALL_MODEL} {self.model_id}", "internal", attributes=attributes)
+
+    def _log(self, address: Address | None, usage: Usage, worked_ms: float, confidence: float | None) -> None:
+        logger().info(
+            "model_call",
+            agent=self.agent.name,
+            model_id=self.model_id,
+            prompt_version=self.prompt_version,
+            latency_ms=round(worked_ms, 3),
+            windows=usage.windows,
+            tokens=usage.tokens,
+            confidence=confidence,
+            task_id=address.task_id if address else None,
+            tenant=address.tenant if address else None,
+        )
+
+
+def prompt_version(agent: Agent[Any, Any], card: ModelCard | None, folder: Path) -> str:
+    """Return the hash of what turns a text into an answer besides the weights."""
+    prompt = folder / PROMPT_FILE
+    parts = {
+        "tuning": dict(agent.tuning()),
+        "window": card.window if card else None,
+        "pooling": card.pooling if card else None,
+        "prompt": prompt.read_text(encoding="utf-8") if prompt.is_file() else None,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+
+class NoModel:
+    """The port of an agent without a model; using it is the agent's mistake."""
+
+    def __getattr__(self, method: str) -> Any:
+        """Refuse whatever is asked.
+
+        Raises:
+            ContractError: ``model_failed``.
+        """
+        raise ContractError(ErrorCode.MODEL_FAILED, f"{method}: this agent's folder has no model.toml")
+
+
+class RulesHost:
+    """The host of an agent that answers by rules."""
+
+    card: ModelCard | None = None
+    passes = 0
+
+    async def start(self) -> None:
+        """Have nothing to load."""
+
+    async def stop(self) -> None:
+        """Have nothing to free."""
+
+    def reader(self, lane: Lane, usage: Usage) -> Model:  # noqa: ARG002 - the form is the seam's
+        """Lend a port that refuses."""
+        return NoModel()

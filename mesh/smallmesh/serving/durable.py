@@ -1,0 +1,118 @@
+"""The durable door: FastStream takes the work messages of one agent or service.
+
+Streams and consumers are provisioned beforehand and only used here. Each lane has
+a subscriber of its own that holds one message at a time, so a bulk message never
+keeps an interactive one from being in hand; which of the two the model reads
+first is decided window by window.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any, Generic, TypeVar
+
+from faststream import AckPolicy, BaseMiddleware, Context, ContextRepo
+from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from smallmesh.bus import Consumer, Delivery
+from smallmesh.bus.nats import NatsDelivery, connection_options
+from smallmesh.serving.steps import StepWorker
+from smallmesh.telemetry import names, span
+from smallmesh_contracts import Lane, Wire, decode, subjects
+
+PULL_S = 5.0
+"""An idle pull notices a broker's restart when it expires, so it is kept short."""
+S = TypeVar("S", bound=Wire)
+_DELIVERY = "delivery"
+
+
+class DurableDoor(Generic[S]):
+    """FastStream over the consumers of one agent or service, and the connection that all its doors share."""
+
+    def __init__(self, url: str, name: str, *, lost: Callable[[], None], problem: Callable[[Exception], None], graceful_s: float) -> None:
+        """Prepare a broker.
+
+        Args:
+            url: Where NATS is.
+            name: Shown in the broker's connection list.
+            lost: Called once if the connection is closed for good.
+            problem: Called with every error of the connection.
+            graceful_s: Seconds that work in hand may take after a stop.
+        """
+        options = connection_options(url, name=name, lost=lost, problem=problem)
+        self._broker = NatsBroker(**options, graceful_timeout=graceful_s, logger=None, ack_policy=AckPolicy.MANUAL)
+
+    async def connect(self) -> Client:
+        """Connect and return the connection, for the other doors."""
+        return await self._broker.connect()
+
+    def subscribe(self, consumers: Mapping[Lane, Consumer], body: type[S], worker: StepWorker[Any], operation: str) -> None:
+        """Take work from some consumers, one message a lane at a time.
+
+        Args:
+            consumers: By lane; already provisioned.
+            body: Type of the messages' bodies.
+            worker: What handles them.
+            operation: Name of the span around each.
+        """
+        self._broker.add_middleware(_traces(operation))
+        self._broker.add_middleware(_fates(worker))
+
+        async def decoded(message: NatsMessage) -> S:
+            return decode(body, message.body)
+
+        async def handle(step: Any, delivery: Annotated[Delivery, Context(_DELIVERY)]) -> None:
+            await worker.work(delivery, step)
+
+        handle.__annotations__["step"] = body
+        for consumer in consumers.values():
+            subscriber = self._broker.subscriber(
+                consumer.subject,
+                durable=consumer.name,
+                stream=JStream(consumer.stream, declare=False),
+                pull_sub=PullSub(batch_size=1, timeout=PULL_S),
+                decoder=decoded,
+                no_reply=True,
+            )
+            subscriber(handle)
+
+    async def start(self) -> None:
+        """Begin to take work."""
+        await self._broker.start()
+
+    async def stop(self) -> None:
+        """Take nothing more, finish what is in hand, leave the broker."""
+        await self._broker.stop()
+
+
+def _fates(worker: StepWorker[Any]) -> type[BaseMiddleware[Any, Any]]:
+    """Make the middleware in which failure classes become acknowledgements."""
+
+    class Fates(BaseMiddleware[Any, Any]):
+        async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
+            delivery: Delivery = self.context.get(_DELIVERY)
+            await worker.guard(delivery, lambda: call_next(msg))
+
+    return Fates
+
+
+def _traces(operation: str) -> type[BaseMiddleware[Any, Any]]:
+    """Make the middleware that opens a span under the context in the message's headers."""
+
+    class Traces(BaseMiddleware[Any, Any]):
+        async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
+            raw: Msg = msg.raw_message
+            delivery = NatsDelivery(raw)
+            with self.context.scope(_DELIVERY, delivery), span(operation, "consumer", headers=delivery.headers, attributes=_described(delivery)):
+                return await call_next(msg)
+
+    return Traces
+
+
+def _described(delivery: Delivery) -> dict[str, str | int]:
+    described: dict[str, str | int] = {names.MESSAGING_SYSTEM: names.NATS, names.DELIVERIES: delivery.deliveries}
+    try:
+        address = subjects.address_of(delivery.subject)
+    except ValueError:
+        return described
+    return {**described, names.TASK_ID: address.task_id, names.TENANT: address.tenant, names.DATA_CLASS: address.data_class.value}

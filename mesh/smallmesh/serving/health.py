@@ -1,0 +1,68 @@
+"""Health over HTTP: ``/livez`` (the process runs) and ``/readyz`` (it takes work)."""
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from typing import Any
+
+import uvicorn
+
+_Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class Health:
+    """Answers health questions on a port of its own, on the event loop that inference never blocks."""
+
+    def __init__(self, host: str, port: int, checks: Callable[[], Mapping[str, bool]]) -> None:
+        """Answer by ``checks``: name of each condition, and whether it holds."""
+        self._host = host
+        self._port = port
+        self._checks = checks
+
+    async def start(self) -> str:
+        """Begin to answer; return the address.
+
+        Raises:
+            OSError: The port is in use; the message names it and what to set.
+        """
+        try:
+            listening = socket.create_server((self._host, self._port))
+        except OSError as error:
+            msg = f"health port {self._host}:{self._port} cannot be opened ({error.strerror}): set SMALLMESH_HEALTH_PORT, 0 takes a free one"
+            raise OSError(msg) from error
+        config = uvicorn.Config(self._answer, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1)
+        self._server = _Server(config)
+        self._serving = asyncio.create_task(self._server.serve([listening]))
+        host, port = listening.getsockname()[:2]
+        return f"http://{host}:{port}"
+
+    async def stop(self) -> None:
+        """Close the port."""
+        self._server.should_exit = True
+        await self._serving
+
+    async def _answer(self, scope: Mapping[str, Any], _receive: object, send: _Send) -> None:
+        if scope["type"] != "http":
+            return
+        if scope["path"] == "/livez":
+            await _respond(send, 200, {"live": True})
+        elif scope["path"] == "/readyz":
+            checks = dict(self._checks())
+            await _respond(send, 200 if all(checks.values()) else 503, checks)
+        else:
+            await _respond(send, 404, {"error": "there are /livez and /readyz"})
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn that leaves the process's signals to the process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _respond(send: _Send, status: int, body: Mapping[str, object]) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]})
+    await send({"type": "http.response.body", "body": json.dumps(body).encode()})

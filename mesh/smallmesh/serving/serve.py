@@ -1,0 +1,143 @@
+"""The processes of this package: one agent, or the escalation service."""
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+import nats.errors
+
+import smallmesh
+from smallmesh.bus import Consumer, Delivery, ServiceSpec
+from smallmesh.bus.layout import escalation_consumers, step_consumers
+from smallmesh.bus.nats import NatsBus, no_broker
+from smallmesh.catalogue import AgentFolder, Catalogue, CatalogueError, ServiceFolder
+from smallmesh.frontier.build import build_frontier
+from smallmesh.hosting.card import load_card
+from smallmesh.retry import RetryPolicy
+from smallmesh.service import Escalation
+from smallmesh.serving.answering import Answering, RulesHost
+from smallmesh.serving.asking import ask_service
+from smallmesh.serving.durable import DurableDoor
+from smallmesh.serving.escalating import BusPorts
+from smallmesh.serving.process import Life, announce, run_process
+from smallmesh.serving.steps import StepWorker
+from smallmesh.settings import Settings, settings
+from smallmesh.telemetry import names
+from smallmesh_contracts import Address, Answer, EscalationStep, Lane, Step, subjects
+
+if TYPE_CHECKING:
+    from smallmesh.hosting.model import HostedModel
+
+GRACEFUL_S = 10.0
+"""What work in hand may take after SIGTERM; past it the message goes to another replica."""
+HEARTBEATS_A_WAIT = 3
+
+
+def serve_agent(name: str) -> int:
+    """Serve one agent until SIGTERM; return the process's exit status.
+
+    Raises:
+        CatalogueError: There is no such agent.
+        ModelError: Its model is missing, altered or cannot be loaded.
+        ContractError: The broker is not there or not provisioned.
+    """
+    found = Catalogue.load(settings().agent_folders).agent(name)
+    return run_process(name, lambda life, chosen: _agent(found, life, chosen))
+
+
+def serve_service(name: str) -> int:
+    """Serve one service that is not an agent until SIGTERM; return the process's exit status."""
+    services = Catalogue.load(settings().agent_folders).services
+    if name not in services:
+        msg = f"no service called {name!r}; there are: {', '.join(sorted(services)) or 'none'}"
+        raise CatalogueError(msg)
+    return run_process(name, lambda life, chosen: _service(services[name], life, chosen))
+
+
+async def _agent(found: AgentFolder, life: Life, chosen: Settings) -> None:
+    agent = found.agent
+    async with AsyncExitStack() as stack:
+        host = _host(found)
+        await host.start()
+        stack.push_async_callback(host.stop)
+        answering = Answering(agent, host, found.folder)
+        door, bus = await _doors(agent.name, life, chosen, stack)
+
+        async def respond(delivery: Delivery, address: Address, lane: Lane, step: Step, left_s: float) -> Answer:
+            waited_ms = max(0.0, (bus.now() - delivery.arrived_at) * 1000)
+            body = step.request.model_dump_json().encode()
+            return await answering.answer(body, lane, budget_s=left_s, waited_ms=waited_ms, address=address)
+
+        def result_subject(subject: str) -> str:
+            return subjects.result(subjects.address_of(subject), agent.name, agent.answer)
+
+        consumers = step_consumers(agent.name, chosen.step_ack_wait_s)
+        worker = StepWorker(bus, agent.name, result_subject, respond, _retry(chosen), chosen.step_ack_wait_s / HEARTBEATS_A_WAIT)
+        await _open(door, bus, consumers, Step, worker, names.PROCESS_STEP)
+        metadata = {
+            "answer": agent.answer,
+            "model_id": answering.model_id,
+            "sha256": answering.sha256 or "",
+            "prompt_version": answering.prompt_version,
+            "request_schema": f"{subjects.ROOT}.{agent.request.__name__}",
+            "result_schema": f"{subjects.ROOT}.{agent.result.__name__}",
+        }
+        await announce(ask_service(answering, smallmesh.__version__, metadata), bus, chosen, stack)
+        await life.ended()
+
+
+async def _service(found: ServiceFolder, life: Life, chosen: Settings) -> None:
+    service = found.service
+    async with AsyncExitStack() as stack:
+        door, bus = await _doors(service.name, life, chosen, stack)
+        ports = BusPorts(bus, build_frontier(chosen))
+
+        async def respond(delivery: Delivery, address: Address, lane: Lane, step: EscalationStep, left_s: float) -> Answer:
+            waited_ms = max(0.0, (bus.now() - delivery.arrived_at) * 1000)
+            answer = delivery.subject.rpartition(".")[2]
+            return await service.respond(Escalation(address, lane, answer, step, left_s, waited_ms), ports)
+
+        def result_subject(subject: str) -> str:
+            return subjects.result(subjects.address_of(subject), service.name, subject.rpartition(".")[2])
+
+        consumers = escalation_consumers(service.name, chosen.step_ack_wait_s)
+        worker = StepWorker(bus, service.name, result_subject, respond, _retry(chosen), chosen.step_ack_wait_s / HEARTBEATS_A_WAIT)
+        await _open(door, bus, consumers, EscalationStep, worker, names.PROCESS_ESCALATION)
+        metadata = {"answer": service.answer, "model_id": ports.frontier.model_id}
+        await announce(ServiceSpec(service.name, smallmesh.__version__, service.description, metadata), bus, chosen, stack)
+        await life.ended()
+
+
+def _host(found: AgentFolder) -> "RulesHost | HostedModel":
+    card = load_card(found.folder)
+    if card is None:
+        return RulesHost()
+    from smallmesh.hosting.model import HostedModel  # noqa: PLC0415 - needs numpy, which an agent of rules has no use for
+
+    return HostedModel(card, found.folder)
+
+
+async def _doors(name: str, life: Life, chosen: Settings, stack: AsyncExitStack) -> tuple[DurableDoor[Any], NatsBus]:
+    door: DurableDoor[Any] = DurableDoor(
+        chosen.nats_url, f"smallmesh-{name}", lost=life.lost, problem=life.problem, graceful_s=GRACEFUL_S
+    )
+    try:
+        client = await door.connect()
+    except (nats.errors.Error, OSError, TimeoutError) as error:
+        raise no_broker(chosen.nats_url, error) from error
+    stack.push_async_callback(door.stop)
+    stack.callback(life.end)
+    return door, NatsBus(client)
+
+
+async def _open(
+    door: DurableDoor[Any], bus: NatsBus, consumers: Mapping[Lane, Consumer], body: type[Any], worker: StepWorker[Any], operation: str
+) -> None:
+    for consumer in consumers.values():
+        await bus.check_consumer(consumer)
+    door.subscribe(consumers, body, worker, operation)
+    await door.start()
+
+
+def _retry(chosen: Settings) -> RetryPolicy:
+    return RetryPolicy(max_deliveries=chosen.max_deliveries, base_s=chosen.retry_base_s)

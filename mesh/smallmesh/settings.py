@@ -1,0 +1,81 @@
+"""Settings: the only module that reads the environment."""
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Annotated
+
+import platformdirs
+from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+import smallmesh
+
+
+def _shipped_agents() -> Path:
+    package = Path(smallmesh.__file__).parent
+    installed = package / "_services"
+    return installed if installed.is_dir() else package.parents[1] / "services"
+
+
+class Settings(BaseSettings):
+    """Everything that can be set from outside, as ``SMALLMESH_…`` variables.
+
+    Attributes:
+        nats_url: The broker. User and password may be part of the address.
+        agent_path: Folders that hold agent folders, separated like ``PATH``.
+        log_level: ``debug``, ``info``, ``warning`` or ``error``.
+        health_host: Address of ``/livez`` and ``/readyz``; loopback unless set.
+        health_port: Their port; 0 takes a free one, told in ``$SRV.INFO``.
+        state_dir: Where ``up`` keeps its broker's store, logs and process ids.
+        in_flight: Tasks that one orchestrator replica holds at once, a lane and class.
+        step_ack_wait_s: Silence after which a step goes to another replica.
+        lease_ack_wait_s: The same for a whole task.
+        max_deliveries: Deliveries after which a step is given up.
+        retry_base_s: Wait before the first retry; doubles each time.
+        frontier_model: Which frontier model escalation calls.
+        frontier_base_url: Its address, where it is not the vendor's.
+        anthropic_api_key: Without it every escalation ends as ``unavailable``.
+        otlp_endpoint: Standard variable; where it is set, spans are exported.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="SMALLMESH_", frozen=True, extra="ignore")
+
+    nats_url: str = "nats://127.0.0.1:4222"
+    agent_path: Annotated[tuple[Path, ...], NoDecode] = ()
+    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    health_host: str = "127.0.0.1"
+    health_port: int = Field(default=0, ge=0, le=65535)
+    state_dir: Path = Field(default_factory=lambda: platformdirs.user_state_path("smallmesh"))
+    in_flight: int = Field(default=500, ge=1)
+    step_ack_wait_s: float = Field(default=10.0, gt=0)
+    lease_ack_wait_s: float = Field(default=30.0, gt=0)
+    max_deliveries: int = Field(default=5, ge=1)
+    retry_base_s: float = Field(default=0.5, gt=0)
+    frontier_model: str = "claude-sonnet-5-5"
+    frontier_base_url: str | None = None
+    anthropic_api_key: SecretStr | None = Field(default=None, validation_alias=AliasChoices("ANTHROPIC_API_KEY"))
+    otlp_endpoint: str | None = Field(
+        default=None, validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    )
+
+    @field_validator("agent_path", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(Path(part) for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
+
+    @property
+    def agent_folders(self) -> tuple[Path, ...]:
+        """Where agents are looked for: what was set, else the shipped ones."""
+        return self.agent_path or (_shipped_agents(),)
+
+
+@cache
+def settings() -> Settings:
+    """Return this process's settings, read once."""
+    return Settings()
+
+
+def for_child(**changed: str) -> dict[str, str]:
+    """Return the environment for a child process, with ``SMALLMESH_…`` values changed."""
+    return {**os.environ, "PYTHONUNBUFFERED": "1", **{f"SMALLMESH_{k.upper()}": v for k, v in changed.items()}}

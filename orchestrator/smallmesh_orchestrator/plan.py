@@ -1,0 +1,106 @@
+"""Which step comes next: pure, from the task, the catalogue and the answers so far."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from smallmesh.catalogue import Catalogue
+from smallmesh_contracts import AnalysisResult, Answer, ContractError, DataClass, ErrorCode, ErrorInfo, Evidence, Status, Task
+from smallmesh_orchestrator.policy import Policy
+
+COMPLEXITY = "complexity"
+ANALYSIS = "analysis"
+SUMMARY = "summary"
+STAND_IN = "local_summary"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalStep:
+    """One answer to be had from one agent."""
+
+    agent: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class FrontierStep:
+    """One answer to be had from escalation, with the result that marked the request."""
+
+    agent: str
+    answer: str
+    evidence: Evidence
+
+
+Step = LocalStep | FrontierStep
+Answers = Mapping[str, Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """Plans tasks for one catalogue under one policy."""
+
+    catalogue: Catalogue
+    policy: Policy
+
+    def first(self, task: Task) -> tuple[LocalStep, ...]:
+        """Return the steps that need nothing but the text; all of them may run at once.
+
+        Where an analysis is wanted the router's verdict is needed too.
+
+        Raises:
+            ContractError: ``unknown_answer``.
+        """
+        unknown = [answer for answer in task.wanted if self.catalogue.giver(answer) is None]
+        if unknown:
+            known = ", ".join(self.catalogue.answers)
+            raise ContractError(ErrorCode.UNKNOWN_ANSWER, f"nobody gives {', '.join(unknown)}; there are: {known}")
+        wanted = dict.fromkeys((*task.wanted, COMPLEXITY) if ANALYSIS in task.wanted else task.wanted)
+        return tuple(self._local(answer) for answer in wanted if answer != ANALYSIS)
+
+    def analysis(self, data_class: DataClass, answers: Answers) -> Step | Answer:
+        """Return how the wanted analysis is to be had once the first steps are in, or what it is.
+
+        A request that was not marked complex is answered by the local summary; a
+        marked one goes to escalation if its class may leave.
+        """
+        verdict = answers[COMPLEXITY]
+        if verdict.error is not None:
+            return Answer(error=verdict.error)
+        if not verdict.marked:
+            return stand_in(answers[SUMMARY]) if SUMMARY in answers else self._local(SUMMARY)
+        try:
+            self.policy.check(data_class)
+        except ContractError as refused:
+            return Answer(error=refused.info)
+        return FrontierStep(self._giver(ANALYSIS), ANALYSIS, Evidence(agent=self._giver(COMPLEXITY), answer=COMPLEXITY))
+
+    def _local(self, answer: str) -> LocalStep:
+        return LocalStep(self._giver(answer), answer)
+
+    def _giver(self, answer: str) -> str:
+        giver = self.catalogue.giver(answer)
+        if giver is None:
+            raise ContractError(ErrorCode.UNKNOWN_ANSWER, f"nobody gives {answer} here")
+        return giver
+
+
+def stand_in(summary: Answer) -> Answer:
+    """Return the local summary as the analysis, saying that it is one."""
+    if summary.value is None:
+        return Answer(error=summary.error)
+    result = AnalysisResult(text=str(summary.value["summary"]), source=STAND_IN)
+    return Answer(value=result.model_dump(mode="json"), provenance=summary.provenance)
+
+
+def status_of(answers: Answers) -> Status:
+    """Return how a task ended that has these answers."""
+    errors = [answer.error.code for answer in answers.values() if answer.error is not None]
+    if not errors:
+        return Status.COMPLETED
+    if len(errors) < len(answers):
+        return Status.PARTIAL
+    return Status.EXPIRED if all(code is ErrorCode.EXPIRED for code in errors) else Status.FAILED
+
+
+def out_of_time(agent: str) -> Answer:
+    """Return the answer of a step that did not come in time."""
+    return Answer(error=ErrorInfo(code=ErrorCode.EXPIRED, message="no answer within the time budget", step=agent))

@@ -1,0 +1,80 @@
+"""The run door: a whole task while the caller waits, at most once, nothing stored that need not be."""
+
+import uuid
+from collections.abc import Iterable
+
+from smallmesh.bus import Bus, Call, Endpoint, Reply, ServiceSpec
+from smallmesh.retry import error_of
+from smallmesh.telemetry import inject, names, span
+from smallmesh_contracts import (
+    Address,
+    Answer,
+    ContractError,
+    DataClass,
+    Lane,
+    Status,
+    TaskResult,
+    decode,
+    decode_task,
+    digest_of,
+    subjects,
+)
+from smallmesh_orchestrator.flow import Flow, Job
+from smallmesh_orchestrator.leases import ORIGIN
+from smallmesh_orchestrator.plan import ANALYSIS, COMPLEXITY, LocalStep
+
+RUN_SLOTS = 256
+
+
+class Runs:
+    """Answers runs: local steps are asks, which are fastest and may fail.
+
+    Where an analysis is wanted the router's step goes through the durable door,
+    so that the evidence is stored and escalation works as ever.
+    """
+
+    def __init__(self, bus: Bus, flow: Flow) -> None:
+        """Answer over a bus."""
+        self._bus = bus
+        self._flow = flow
+
+    def service(self, classes: Iterable[DataClass], version: str) -> ServiceSpec:
+        """Describe the orchestrator's service for some classes."""
+        served = tuple(classes)
+        endpoints = tuple(Endpoint(f"run-{c.value}", subjects.any_run(c), self._handle) for c in served)
+        metadata = {"classes": ",".join(c.value for c in served)}
+        return ServiceSpec(ORIGIN, version, "Plans tasks, fans them out and in", metadata, endpoints, slots=RUN_SLOTS)
+
+    async def _handle(self, call: Call) -> Reply:
+        tenant, data_class = call.subject.split(".")[-2:]
+        address = Address(tenant, DataClass(data_class), uuid.uuid4().hex)
+        attributes = {names.TASK_ID: address.task_id, names.TENANT: tenant, names.DATA_CLASS: data_class}
+        with span(names.ANSWER_RUN, "server", headers=call.headers, attributes=attributes):
+            result = await self._run(call, address)
+        return Reply(result.to_bytes(), result.error.code.value if result.error else None)
+
+    async def _run(self, call: Call, address: Address) -> TaskResult:
+        arrived_at, digest = self._bus.now(), digest_of(call.body)
+        try:
+            task = decode_task(call.body, address, Lane.INTERACTIVE)
+            return await self._flow.run(Job(address, Lane.INTERACTIVE, task, digest, arrived_at), self._ask)
+        except Exception as error:  # noqa: BLE001 - the caller gets every failure as a typed error
+            return TaskResult(
+                task_id=address.task_id,
+                tenant=address.tenant,
+                data_class=address.data_class,
+                status=Status.FAILED,
+                error=error_of(error, ORIGIN),
+                digest=digest,
+                took_ms=round((self._bus.now() - arrived_at) * 1000, 3),
+            )
+
+    async def _ask(self, job: Job, step: LocalStep) -> Answer:
+        if step.answer == COMPLEXITY and ANALYSIS in job.task.wanted:
+            return await self._flow.durable(job, step)
+        left_s = job.deadline - self._bus.now()
+        try:
+            reply = await self._bus.request(subjects.ask(step.agent), job.input.to_bytes(), inject(), timeout_s=max(left_s, 0.001))
+            return decode(Answer, reply.body)
+        except ContractError as error:
+            return Answer(error=error.info.model_copy(update={"step": step.agent}))
