@@ -43,15 +43,8 @@ STOP_WITHIN: Final = 5.0
 LOCK_WITHIN: Final = 1.0
 """Seconds: a server whose parent has just died needs a moment to follow."""
 
-# Runs in the child, before the server takes its place. The second look at the parent closes the gap between fork and prctl.
-_TIED_TO_PARENT: Final = """
-import ctypes, os, signal, sys
-PR_SET_PDEATHSIG = 1
-ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-if os.getppid() != int(sys.argv[1]):
-    sys.exit("parent gone")
-os.execv(sys.argv[2], sys.argv[2:])
-"""
+# Named by its path: importing the package it is in would import this module again.
+_TIED_TO_PARENT: Final = Path(__file__).with_name("supervise") / "tied.py"
 
 
 class BrokerUnavailable(RuntimeError):  # noqa: N818 - says what is so, as the wire's error code does
@@ -151,7 +144,7 @@ class EmbeddedBroker:
         config.write_text(self._config(), encoding="utf-8")
         command = [str(self._binary), "-c", str(config)]
         if sys.platform == "linux":
-            command = [sys.executable, "-I", "-S", "-c", _TIED_TO_PARENT, str(os.getpid()), *command]
+            command = [sys.executable, "-I", "-S", str(_TIED_TO_PARENT), str(os.getpid()), *command]
         log = (self.store / "nats-server.log").open("wb")
         with log:
             self._process = _from_a_lasting_thread(lambda: self._spawn(command, log))

@@ -56,7 +56,7 @@ class RetryPolicy:
         if error.code is ErrorCode.CANCELLED:
             return GiveUp(error, dead_letter=False)
         if error.code in _LATER and deliveries < self.max_deliveries:
-            delay = self.delay_s(deliveries)
+            delay = max(self.delay_s(deliveries), error.retry_after_s or 0.0)
             if delay < left_s:
                 return RetryLater(delay)
         return GiveUp(error, dead_letter=True)

@@ -30,6 +30,8 @@ FULL_OR_REFUSED = 10077
 PUBLISH_RETRY_S = 15.0
 """Three brokers that lose their leader stall for up to eight seconds; a publisher outlasts that."""
 REPLY_S = 5.0
+_PASSING = (NoStreamResponseError, nats.errors.TimeoutError)
+"""What a stream without a leader looks like, for a while."""
 _FIRST_ONLY = {api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: "0"}
 
 
@@ -170,12 +172,16 @@ class NatsBus:
             raise ContractError(ErrorCode.UNAVAILABLE, f"the broker refused {subject}: {error}") from error
 
     async def _publish(self, subject: str, body: bytes, headers: dict[str, str], ttl_s: float | None) -> None:
+        ttl = None if ttl_s is None else max(1.0, ttl_s)
         try:
-            async for attempt in stamina.retry_context(
-                on=(NoStreamResponseError, nats.errors.TimeoutError), timeout=PUBLISH_RETRY_S, attempts=None, wait_initial=0.1, wait_max=1.0
-            ):
-                with attempt:
-                    await self._js.publish(subject, body, headers=dict(headers), msg_ttl=None if ttl_s is None else max(1.0, ttl_s))
+            try:
+                await self._js.publish(subject, body, headers=headers, msg_ttl=ttl)
+            except _PASSING:
+                async for attempt in stamina.retry_context(
+                    on=_PASSING, timeout=PUBLISH_RETRY_S, attempts=None, wait_initial=0.1, wait_max=1.0
+                ):
+                    with attempt:
+                        await self._js.publish(subject, body, headers=headers, msg_ttl=ttl)
         except NoStreamResponseError as error:
             hint = "is the mesh provisioned (smallmesh up, smallmesh serve)?"
             raise ContractError(ErrorCode.UNAVAILABLE, f"no stream takes {subject}; {hint}") from error

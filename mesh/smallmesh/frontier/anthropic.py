@@ -8,7 +8,7 @@ from typing import Annotated
 
 import anthropic
 import httpx2
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from smallmesh.frontier import Completion, FrontierError, Spent
 from smallmesh.frontier.prices import cost_usd
@@ -42,10 +42,17 @@ class _Usage(BaseModel):
 class _Reply(BaseModel):
     """What is read of an answer. The SDK builds its own types without validating them."""
 
-    model: str
+    model: Annotated[str, Field(pattern=r"^[!-~]{1,128}$")]
     stop_reason: str | None
     content: list[_Block]
     usage: _Usage
+
+    @field_validator("content")
+    @classmethod
+    def _can_be_stored(cls, content: list[_Block]) -> list[_Block]:
+        for block in content:
+            (block.text or "").encode()  # half a surrogate pair, which JSON can carry and UTF-8 cannot, is a ValueError
+        return content
 
     @property
     def text(self) -> str:
@@ -126,7 +133,7 @@ class AnthropicFrontier:
             raise _unanswered(error, timeout_s) from None
         except anthropic.APIStatusError as error:
             raise _refused(error, self._model_id) from None
-        except (anthropic.AnthropicError, ValueError) as error:  # ValueError: a body that is not JSON
+        except (anthropic.AnthropicError, ValueError, RecursionError) as error:  # a body that is not JSON, or endless
             raise FrontierError(ErrorCode.FRONTIER_FAILED, f"the frontier's answer cannot be read ({type(error).__name__})") from None
 
     def _record(self, opened: Span, status: str, spent: Spent | None, prompt_version: str, latency_ms: float) -> None:

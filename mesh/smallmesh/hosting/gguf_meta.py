@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 Value = str | int | float | bool | NDArray[Any]
 
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
-_STRING, _ARRAY = 8, 9
+_BOOL, _STRING, _ARRAY = 7, 8, 9
 
 
 class _Cursor:
@@ -44,7 +44,7 @@ class _Cursor:
     def array(self) -> NDArray[Any] | None:
         kind, count = self.scalar("I"), self.scalar("Q")
         if kind in _SCALARS:
-            dtype = np.dtype("<" + _SCALARS[kind] if kind != 7 else "?")
+            dtype = np.dtype("?" if kind == _BOOL else "<" + _SCALARS[kind])
             return np.frombuffer(self.take(count * dtype.itemsize), dtype)
         if kind != _STRING:
             raise ValueError(f"arrays of kind {kind} are not used here")

@@ -17,7 +17,7 @@ from smallmesh.hosting.gguf_meta import read_metadata
 # Spinning OpenMP threads of two processes on two cores cost up to 80 times a text's time; read when the library loads.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-import llama_cpp  # noqa: E402  (the environment must be set first)
+import llama_cpp
 
 Pooling = Literal["rank", "none", "mean"]
 
@@ -29,6 +29,8 @@ _POOLING: dict[Pooling, int] = {
 # ggml's own numbers (ggml.h); the table in llama-cpp-python's logger is one off.
 _LOG_ERROR, _LOG_CONTINUED = 4, 5
 _SPECIALS = 2
+# llama_tokenize's add_special and parse_special: neither.
+_PLAIN_TEXT = (False, False)
 
 
 class _ErrorsOnly:
@@ -108,7 +110,7 @@ class Encoder:
         raw = text.encode("utf-8", "replace")
         # A WordPiece token covers at least one byte, so the byte count is an upper bound.
         buffer = (llama_cpp.llama_token * (len(raw) + 2))()
-        count = llama_cpp.llama_tokenize(self._vocab, raw, len(raw), buffer, len(buffer), False, False)
+        count = llama_cpp.llama_tokenize(self._vocab, raw, len(raw), buffer, len(buffer), *_PLAIN_TEXT)
         if count < 0:
             raise ValueError(f"the text needs {-count} tokens, more than it has bytes")
         return list(buffer[:count])

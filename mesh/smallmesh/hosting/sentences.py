@@ -20,22 +20,30 @@ class Span(NamedTuple):
 
 # Never the end of a sentence: something always follows.
 _TITLES = frozenset(
-    "mr mrs ms messrs dr prof st mt ft gen sen rep gov capt cpt lt col sgt cpl maj rev hon pres supt "
-    "fig figs eq eqs sec vol ch art arts para cf vs viz e.g i.e eg ie approx ca no nos nr pp p ref resp incl".split()
+    """
+    mr mrs ms messrs dr prof st mt ft gen sen rep gov capt cpt lt col sgt cpl maj rev hon pres supt
+    fig figs eq eqs sec vol ch art arts para cf vs viz e.g i.e eg ie approx ca no nos nr pp p ref resp incl
+    """.split()  # noqa: SIM905 - a list of quoted words would be four times as long
 )
+# Of these, the ones that are words of their own: something follows only where it is a number ("No. 5").
+_NUMBERED = frozenset(("no", "p", "art", "sec"))
 # May end a sentence: it does where a word follows that usually begins one.
 _ABBREVIATIONS = frozenset(
-    "inc ltd co corp bros llc plc gmbh etc al jr sr esq dept est ave blvd rd tel ext ed eds min max avg "
-    "a.m p.m am pm u.s u.k u.n e.u u.s.a d.c b.c a.d ph.d m.d b.a m.a ph phd "
-    "jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thur thurs fri sat sun".split()
+    """
+    inc ltd co corp bros llc plc gmbh etc al jr sr esq dept est ave blvd rd tel ext ed eds min max avg
+    a.m p.m am pm u.s u.k u.n e.u u.s.a d.c b.c a.d ph.d m.d b.a m.a ph phd
+    jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thur thurs fri sat sun
+    """.split()  # noqa: SIM905 - a list of quoted words would be four times as long
 )
 _STARTERS = frozenset(
-    "the a an this that these those he she it they we you i his her its their our your my there here "
-    "in on at for from by with after before when while where if as since because although but and or so "
-    "however then now still also yet what who why how is are was were do does did can could will would should "
-    "please thanks thank let no not yes".split()
+    """
+    the a an this that these those he she it they we you i his her its their our your my there here
+    in on at for from by with after before when while where if as since because although but and or so
+    however then now still also yet what who why how is are was were do does did can could will would should
+    please thanks thank let no not yes
+    """.split()  # noqa: SIM905 - a list of quoted words would be four times as long
 )
-_END = re.compile(r"(?P<mark>[.!?\u2026]+)(?P<close>[\"'\u201d\u2019)\]\u00bb]*)(?=\s)|[。！？]+[」』”]*")
+_END = re.compile(r"(?P<mark>[.!?\u2026]+)(?P<close>[\"'\u201d\u2019)\]\u00bb]*)(?=\s)|[\u3002\uff01\uff1f]+[\u300d\u300f\u201d]*")
 _PARAGRAPH = re.compile(r"\n[^\S\n]*(?:\n\s*)+|\n")
 _ITEM = re.compile(r"\s*(?:[-*\u2022\u2013>|#]|\(?\w{1,2}[.)]\s|[A-Z][\w-]{0,15}:)")
 _OPENING = "\"'\u201c\u2018([\u00ab"
@@ -94,20 +102,23 @@ def _ends(text: str, begin: int, match: re.Match[str], end: int, *, small: bool)
     """Whether a mark ends its sentence. ``small``: the block has no capital letter, so case says nothing."""
     following = text[match.end() : min(end, match.end() + 40)].lstrip()
     after = following.lstrip(_OPENING)[:1]
+    mark, closed = match["mark"], bool(match["close"])
     if not after:
         return True
-    mark = match["mark"]
-    if after.islower() and not small and (match["close"] or mark[-1] in ".\u2026"):
+    if after.islower() and not small and (closed or mark[-1] in ".\u2026"):
         return False
-    if mark != "." or match["close"]:
+    if mark != "." or closed:
         return True
-    before = text[max(begin, match.start() - 20) : match.start()].split()
-    if not before:
+    return _stop_ends(text[begin : match.start()], following)
+
+
+def _stop_ends(before: str, following: str) -> bool:
+    """Whether a single full stop between the two ends a sentence, and not an abbreviation, an initial or a number."""
+    words = before[-20:].split()
+    if not words or before.strip(_OPENING + " \t").isdigit():
         return False
-    word = before[-1].lstrip(_OPENING).lower()
-    if word in _TITLES and (word not in ("no", "p", "art", "sec", "max", "min") or after.isdigit()):
-        return False
-    if word.isdigit() and text[begin : match.start()].strip(_OPENING + " \t").isdigit():
+    word = words[-1].lstrip(_OPENING).lower()
+    if word in _TITLES and (word not in _NUMBERED or following[:1].isdigit()):
         return False
     if word in _ABBREVIATIONS or (len(word) == 1 and word.isalpha()):
         return _first_word(following) in _STARTERS

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smallmesh.hosting.gguf_meta import read_metadata
-from smallmesh.hosting.words import CASE_FEATURES, Word, case_features
+from smallmesh.hosting.words import Word, case_features
 
 PREFIX = "smallmesh.tagger."
-TYPES = ("PERSON", "ORGANIZATION", "LOCATION")
+TYPES = ("PER", "ORG", "LOC")
 LABELS = ("O", *(f"{edge}-{kind}" for kind in TYPES for edge in ("B", "I")))
 
 Matrix = NDArray[np.float32]

@@ -22,7 +22,7 @@ _IDEOGRAPHS = (
     (0xF900, 0xFAFF),
     (0x2F800, 0x2FA1F),
 )
-_TERMINAL = frozenset(".!?…。！？")
+_TERMINAL = frozenset(".!?\u2026\u3002\uff01\uff1f")
 
 
 class Word(NamedTuple):
@@ -35,10 +35,9 @@ class Word(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def _stands_alone(character: str) -> bool:
-    code = ord(character)
     if character in _ASCII_SIGNS or unicodedata.category(character).startswith("P"):
         return True
-    return code >= 0x3400 and any(low <= code <= high for low, high in _IDEOGRAPHS)
+    return any(low <= ord(character) <= high for low, high in _IDEOGRAPHS)
 
 
 @lru_cache(maxsize=4096)

@@ -7,15 +7,16 @@ first is decided window by window.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, Any, Generic, TypeVar
+from contextvars import ContextVar
+from typing import Any, Generic, TypeVar
 
-from faststream import AckPolicy, BaseMiddleware, Context, ContextRepo
+import nats.errors
+from faststream import AckPolicy, BaseMiddleware
 from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 
 from smallmesh.bus import Consumer, Delivery
-from smallmesh.bus.nats import NatsDelivery, connection_options
+from smallmesh.bus.nats import NatsDelivery, connection_options, no_broker
 from smallmesh.serving.steps import StepWorker
 from smallmesh.telemetry import names, span
 from smallmesh_contracts import Lane, Wire, decode, subjects
@@ -23,7 +24,8 @@ from smallmesh_contracts import Lane, Wire, decode, subjects
 PULL_S = 5.0
 """An idle pull notices a broker's restart when it expires, so it is kept short."""
 S = TypeVar("S", bound=Wire)
-_DELIVERY = "delivery"
+_IN_HAND: ContextVar[Delivery] = ContextVar("delivery in hand")
+"""FastStream's own ``Context()`` is resolved in a thread pool, which costs more than the rest of the door."""
 
 
 class DurableDoor(Generic[S]):
@@ -39,12 +41,20 @@ class DurableDoor(Generic[S]):
             problem: Called with every error of the connection.
             graceful_s: Seconds that work in hand may take after a stop.
         """
+        self._url = url
         options = connection_options(url, name=name, lost=lost, problem=problem)
         self._broker = NatsBroker(**options, graceful_timeout=graceful_s, logger=None, ack_policy=AckPolicy.MANUAL)
 
     async def connect(self) -> Client:
-        """Connect and return the connection, for the other doors."""
-        return await self._broker.connect()
+        """Connect and return the connection, for the other doors.
+
+        Raises:
+            ContractError: ``unavailable``, saying what to do.
+        """
+        try:
+            return await self._broker.connect()
+        except (nats.errors.Error, OSError, TimeoutError) as error:
+            raise no_broker(self._url, error) from error
 
     def subscribe(self, consumers: Mapping[Lane, Consumer], body: type[S], worker: StepWorker[Any], operation: str) -> None:
         """Take work from some consumers, one message a lane at a time.
@@ -61,8 +71,8 @@ class DurableDoor(Generic[S]):
         async def decoded(message: NatsMessage) -> S:
             return decode(body, message.body)
 
-        async def handle(step: Any, delivery: Annotated[Delivery, Context(_DELIVERY)]) -> None:
-            await worker.work(delivery, step)
+        async def handle(step: Any) -> None:
+            await worker.work(_IN_HAND.get(), step)
 
         handle.__annotations__["step"] = body
         for consumer in consumers.values():
@@ -90,8 +100,7 @@ def _fates(worker: StepWorker[Any]) -> type[BaseMiddleware[Any, Any]]:
 
     class Fates(BaseMiddleware[Any, Any]):
         async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
-            delivery: Delivery = self.context.get(_DELIVERY)
-            await worker.guard(delivery, lambda: call_next(msg))
+            await worker.guard(_IN_HAND.get(), lambda: call_next(msg))
 
     return Fates
 
@@ -101,9 +110,9 @@ def _traces(operation: str) -> type[BaseMiddleware[Any, Any]]:
 
     class Traces(BaseMiddleware[Any, Any]):
         async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
-            raw: Msg = msg.raw_message
-            delivery = NatsDelivery(raw)
-            with self.context.scope(_DELIVERY, delivery), span(operation, "consumer", headers=delivery.headers, attributes=_described(delivery)):
+            delivery = NatsDelivery(msg.raw_message)
+            _IN_HAND.set(delivery)  # each message has a task, and so a context, of its own
+            with span(operation, "consumer", headers=delivery.headers, attributes=_described(delivery)):
                 return await call_next(msg)
 
     return Traces

@@ -4,12 +4,10 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
-import nats.errors
-
 import smallmesh
 from smallmesh.bus import Consumer, Delivery, ServiceSpec
 from smallmesh.bus.layout import escalation_consumers, step_consumers
-from smallmesh.bus.nats import NatsBus, no_broker
+from smallmesh.bus.nats import NatsBus
 from smallmesh.catalogue import AgentFolder, Catalogue, CatalogueError, ServiceFolder
 from smallmesh.frontier.build import build_frontier
 from smallmesh.hosting.card import load_card
@@ -95,7 +93,7 @@ async def _service(found: ServiceFolder, life: Life, chosen: Settings) -> None:
         async def respond(delivery: Delivery, address: Address, lane: Lane, step: EscalationStep, left_s: float) -> Answer:
             waited_ms = max(0.0, (bus.now() - delivery.arrived_at) * 1000)
             answer = delivery.subject.rpartition(".")[2]
-            return await service.respond(Escalation(address, lane, answer, step, left_s, waited_ms), ports)
+            return await service.respond(Escalation(address, lane, answer, step, left_s, waited_ms, delivery.deliveries), ports)
 
         def result_subject(subject: str) -> str:
             return subjects.result(subjects.address_of(subject), service.name, subject.rpartition(".")[2])
@@ -121,10 +119,7 @@ async def _doors(name: str, life: Life, chosen: Settings, stack: AsyncExitStack)
     door: DurableDoor[Any] = DurableDoor(
         chosen.nats_url, f"smallmesh-{name}", lost=life.lost, problem=life.problem, graceful_s=GRACEFUL_S
     )
-    try:
-        client = await door.connect()
-    except (nats.errors.Error, OSError, TimeoutError) as error:
-        raise no_broker(chosen.nats_url, error) from error
+    client = await door.connect()
     stack.push_async_callback(door.stop)
     stack.callback(life.end)
     return door, NatsBus(client)

@@ -10,7 +10,7 @@ states a worker can die in, and what follows from each:
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 from smallmesh.bus import Bus, Delivery
@@ -70,7 +70,7 @@ class StepWorker(Generic[S]):
     async def guard(self, delivery: Delivery, work: Callable[[], Awaitable[object]]) -> None:
         """Run ``work`` on a message and see to its end: acknowledged, handed back or given up."""
         try:
-            async with self._heartbeat(delivery):
+            with self._heartbeat(delivery):
                 if delivery.deliveries > self._retry.max_deliveries:
                     raise ContractError(ErrorCode.INTERNAL, f"given up after {delivery.deliveries - 1} deliveries that never ended")
                 await work()
@@ -86,9 +86,10 @@ class StepWorker(Generic[S]):
         """Do one step, unless it is done, over or too late."""
         result_subject = self._result_subject(delivery.subject)
         address = subjects.address_of(delivery.subject)
-        done, own = await asyncio.gather(self._bus.read(subjects.done(address)), self._bus.read(result_subject))
-        if done is not None or own is not None:
+        if await self._bus.read(subjects.done(address)) is not None:
             return
+        if delivery.deliveries > 1 and await self._bus.read(result_subject) is not None:
+            return  # on a first delivery nobody can have answered yet but a replica that lost the same race
         left_s = self._left_s(delivery, step.timeout_s)
         if left_s <= 0:
             raise ContractError(ErrorCode.EXPIRED, "the time budget was used up before work began")
@@ -123,20 +124,32 @@ class StepWorker(Generic[S]):
             log.warning("step_kept", reason=failed.info.message)
             await delivery.retry(self._retry.delay_s(delivery.deliveries))
 
-    @contextlib.asynccontextmanager
-    async def _heartbeat(self, delivery: Delivery) -> AsyncIterator[None]:
-        _, timeout_s = _read_leniently(delivery.body)
+    @contextlib.contextmanager
+    def _heartbeat(self, delivery: Delivery) -> Iterator[None]:
+        """Send signs of life while a step runs; a timer, because most steps end before the first is due."""
+        loop = asyncio.get_running_loop()
+        beats: set[asyncio.Task[None]] = set()
+        timer: asyncio.TimerHandle | None = None
 
-        async def beat() -> None:
-            while self._left_s(delivery, timeout_s) > 0:  # a wedged model must not keep its message for ever
-                await asyncio.sleep(self._heartbeat_s)
-                await delivery.in_progress()
+        def beat() -> None:
+            nonlocal timer
+            _, timeout_s = _read_leniently(delivery.body)
+            if self._left_s(delivery, timeout_s) > 0:  # a wedged model must not keep its message for ever
+                task = loop.create_task(_still_working(delivery))
+                beats.add(task)
+                task.add_done_callback(beats.discard)
+                timer = loop.call_later(self._heartbeat_s, beat)
 
-        beating = asyncio.create_task(beat())
+        timer = loop.call_later(self._heartbeat_s, beat)
         try:
             yield
         finally:
-            beating.cancel()
+            timer.cancel()
+
+
+async def _still_working(delivery: Delivery) -> None:
+    with contextlib.suppress(Exception):  # not connected: the broker will redeliver, and the late result be refused
+        await delivery.in_progress()
 
 
 class _Lenient(Wire):

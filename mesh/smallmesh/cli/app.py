@@ -1,0 +1,115 @@
+"""The list of commands, how they are loaded, and what becomes of their errors."""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from smallmesh.cli.exits import MEANING
+
+_RUN = "A mesh on this machine"
+_USE = "Work for the mesh"
+_LOOK = "Looking at the mesh"
+_PARTS = "One process at a time"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command before it is loaded: what the list of commands says of it."""
+
+    panel: str
+    summary: str
+
+
+COMMANDS: Mapping[str, Command] = {
+    "up": Command(_RUN, "Start a whole mesh for development: broker, agents, orchestrators."),
+    "down": Command(_RUN, "Stop the mesh that `up` started here."),
+    "ask": Command(_USE, "Ask one agent, and wait for its answer."),
+    "run": Command(_USE, "Run a whole task on one text, and wait for its result."),
+    "submit": Command(_USE, "Submit many texts, one JSON object a line, and collect their results."),
+    "result": Command(_USE, "Show the result of a task that was submitted."),
+    "agents": Command(_LOOK, "List every process that answers on the broker."),
+    "serve": Command(_PARTS, "Serve one agent, the escalation service or an orchestrator until stopped."),
+    "provision": Command(_PARTS, "Create or update the streams and consumers on a broker."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """A group that imports a command's module when the command is called, and not to list it."""
+
+    def __init__(self, **attributes: Any) -> None:
+        """List the commands, each knowing only its summary."""
+        super().__init__(**attributes)
+        for name, listed in COMMANDS.items():
+            self.add_command(TyperCommand(name, help=listed.summary, rich_help_panel=listed.panel))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that was called and load it."""
+        name, listed, rest = super().resolve_command(ctx, args)
+        return name, load_command(name) if name and listed else listed, rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; what it raises becomes one line and an exit code."""
+        as_json = "--json" in ctx.args
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            from smallmesh.cli.errors import report  # noqa: PLC0415 - loads what can be raised, which most calls never need
+
+            code = report(error, as_json=as_json)
+            if code is None:
+                raise
+            raise typer.Exit(code) from error
+
+
+app = typer.Typer(
+    name="smallmesh",
+    cls=LazyGroup,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_show_locals=False,  # they would show texts
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _epilog() -> str:
+    codes = "\n".join(f"  {code.value:>3}  {meaning}" for code, meaning in MEANING.items())
+    return f"Exit codes:\n{codes}\n\nStart with `smallmesh up`; each command's --help has examples."
+
+
+@app.callback(epilog=_epilog())
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)] = False,
+) -> None:
+    """A mesh of small, specialised language models on NATS."""
+    if version:
+        from smallmesh import __version__  # noqa: PLC0415 - read only here
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def load_command(name: str) -> Any:
+    """Import a command's module and return the command."""
+    module = importlib.import_module(f"smallmesh.cli.commands.{name}")
+    alone = typer.Typer(rich_markup_mode="rich", add_completion=False)
+    alone.command(name, epilog=_examples(module.EXAMPLES), context_settings={"help_option_names": ["-h", "--help"]})(module.command)
+    return get_command(alone)
+
+
+def _examples(examples: Sequence[tuple[str, str]]) -> str:
+    lines = [f"  [bold]{_escape(command)}[/bold]\n      [dim]{_escape(what)}[/dim]" for command, what in examples]
+    return "Examples:\n" + "\n".join(lines)
+
+
+def _escape(text: str) -> str:
+    return text.replace("[", "\\[")
+
+
+def main() -> None:
+    """Run the command line; the process's exit code is one of :class:`smallmesh.cli.exits.Exit`."""
+    app(prog_name="smallmesh")

@@ -1,0 +1,58 @@
+"""``smallmesh ask``: one agent, at once."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from smallmesh.cli.calls import call
+from smallmesh.cli.exits import Exit
+from smallmesh.cli.options import AsJson, Instruction, Nats, Text, read_text
+from smallmesh.cli.output import console, print_json
+from smallmesh.cli.show import answer_text, provenance_text
+from smallmesh.cli.where import connected
+from smallmesh_contracts import Answer, ContractError, ErrorCode, StepInput, decode, limits, subjects
+from smallmesh_contracts.address import Lane
+
+EXAMPLES = (
+    ("smallmesh ask sentiment 'The parcel came late, but the support was kind.'", "one answer, in a few milliseconds"),
+    ("smallmesh ask ner - < letter.txt", "the text from standard input"),
+    ("smallmesh ask complexity_router 'We were sued.' --instruction 'What are our options?'", "the router judges text and instruction"),
+    ("smallmesh ask summarizer --json 'First. Second. Third.'", "the whole answer with its provenance, for a program"),
+)
+
+
+def command(  # noqa: PLR0913 - its options
+    *,
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="Its name; `smallmesh agents` lists them.", show_default=False)],
+    text: Text,
+    instruction: Instruction = None,
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", min=0.001, help="How long to wait.")] = limits.TIMEOUT_S[Lane.INTERACTIVE],
+    nats: Nats = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask one agent, and wait for its answer.
+
+    The lowest latency there is, at most once: an error is yours to handle.
+    """
+    body = StepInput(text=read_text(text), instruction=instruction).to_bytes()
+    answer = asyncio.run(_ask(agent, body, timeout, nats))
+    if as_json:
+        print_json(answer.model_dump(mode="json"))
+    else:
+        console.print(answer_text(answer))
+        console.print(provenance_text(answer.provenance))
+    if answer.error is not None:
+        raise typer.Exit(Exit.ERROR)
+
+
+async def _ask(agent: str, body: bytes, timeout_s: float, nats: str | None) -> Answer:
+    async with connected(nats) as bus:
+        try:
+            return decode(Answer, (await call(bus, subjects.ask(agent), body, timeout_s)).body)
+        except ContractError as error:
+            if error.info.code is not ErrorCode.UNAVAILABLE:
+                raise
+            there = sorted({s.name for s in await bus.services(0.5) if subjects.ask(s.name) in s.subjects})
+            hint = f"there are: {', '.join(there)}" if there else "no agent answers there; start them with `smallmesh up`"
+            raise ContractError(ErrorCode.UNAVAILABLE, f"no agent called {agent!r} answers; {hint}") from error

@@ -1,0 +1,46 @@
+"""Where the broker is, and a connection to it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from smallmesh.settings import settings
+
+if TYPE_CHECKING:
+    from smallmesh.bus.nats import NatsBus
+
+
+def find_url(named: str | None) -> str:
+    """Return the broker's address: named, else set in the environment, else that of the mesh that runs here, else the default."""
+    chosen = settings()
+    if named:
+        return named
+    if "nats_url" not in chosen.model_fields_set and (chosen.state_dir / "mesh.json").exists():
+        from smallmesh.cli.state import read_state  # noqa: PLC0415 - the supervisor's imports, only where one has run
+
+        running = read_state(chosen.state_dir)
+        if running is not None and running.url:
+            return running.url
+    return chosen.nats_url
+
+
+@asynccontextmanager
+async def connected(named: str | None) -> "AsyncIterator[NatsBus]":
+    """Connect to the broker.
+
+    Raises:
+        ContractError: ``unavailable``, saying what to do.
+    """
+    from smallmesh.bus.nats import NatsBus  # noqa: PLC0415 - `serve` needs the address only
+
+    bus = await NatsBus.connect(find_url(named), name="smallmesh-cli")
+    try:
+        yield bus
+    finally:
+        await bus.close()
+
+
+def without_password(url: str) -> str:
+    """Return an address as it may be shown."""
+    scheme, separator, rest = url.rpartition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"

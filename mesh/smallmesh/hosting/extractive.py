@@ -1,0 +1,86 @@
+"""Chooses the sentences of an extractive summary from their vectors and positions. numpy only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+# All weights were chosen on development data by scripts/train/report.py's comparison with LEAD-k.
+POSITION_WEIGHT = 1.0
+"""How much standing first counts beside being central; both run from 0 to 1."""
+POSITION_DECAY = 2.0
+"""Sentences after which the weight of the position has fallen to 1/e."""
+REDUNDANCY_WEIGHT = 0.5
+"""How much similarity to a sentence already chosen costs."""
+REPEAT = 0.95
+"""Similarity from which a sentence says the same again: taken only where nothing else is left."""
+LENGTH_FULL = 8
+"""Words from which a sentence counts in full; a greeting or a "Yes." says little."""
+
+# More sentences than the limit: one more sentence of summary.
+_COUNTS = ((3, 1), (9, 2))
+MAX_COUNT = 3
+_SPEAKER = re.compile(r"[#@<\[]?\w[\w .#'-]{0,30}[>\]]?:(?=\s|$)")
+_SPEAKER_SHARE = 0.3
+_SPEAKER_TURNS = 2
+_LAST_RESORT = np.float32(100)
+
+
+def summary_size(sentences: int) -> int:
+    """How many sentences a summary of a text of so many has: 1 to 3, and 0 of nothing."""
+    return min(sentences, next((count for limit, count in _COUNTS if sentences <= limit), MAX_COUNT))
+
+
+def is_dialogue(sentences: Sequence[str]) -> bool:
+    """Whether the sentences are turns of speakers ("Ana: …"): there the first one is no better than the others."""
+    turns = sum(bool(_SPEAKER.match(sentence)) for sentence in sentences)
+    return turns >= _SPEAKER_TURNS and turns / len(sentences) >= _SPEAKER_SHARE
+
+
+def select_sentences(vectors: NDArray[np.float32], limit: int = MAX_COUNT, *, sentences: Sequence[str] | None = None) -> list[int]:
+    """Indices of the chosen sentences, in the order of the text.
+
+    Args:
+        vectors: (n, d), one a sentence, each of length 1.
+        limit: At most so many, and never more than ``summary_size(n)``.
+        sentences: Their texts. With them, turns of dialogues are told from prose, and greetings from sentences.
+
+    Raises:
+        ValueError: There are not as many texts as vectors.
+    """
+    if sentences is not None and len(vectors) != len(sentences):
+        msg = f"{len(vectors)} vectors for {len(sentences)} sentences"
+        raise ValueError(msg)
+    wanted = min(limit, summary_size(len(vectors)))
+    if wanted <= 0:
+        return []
+    scores = sentence_scores(vectors, sentences)
+    similar = vectors @ vectors.T
+    chosen: list[int] = []
+    penalty = np.zeros(len(vectors), np.float32)
+    while len(chosen) < wanted:
+        ranked = scores - REDUNDANCY_WEIGHT * penalty
+        ranked[chosen] = -np.inf
+        best = int(ranked.argmax())
+        chosen.append(best)
+        penalty = np.maximum(penalty, np.where(similar[best] >= REPEAT, _LAST_RESORT, similar[best]))
+    return sorted(chosen)
+
+
+def sentence_scores(vectors: NDArray[np.float32], sentences: Sequence[str] | None = None) -> NDArray[np.float32]:
+    """(n,) worth of each sentence alone: closeness to the text's mean, standing early (not in dialogues), having words."""
+    words = np.array([len(sentence.split()) for sentence in sentences or ()], np.float32)
+    weight = np.minimum(words, LENGTH_FULL) / LENGTH_FULL if sentences else np.ones(len(vectors), np.float32)
+    mean = (vectors * np.maximum(weight, 1e-3)[:, None]).sum(axis=0)
+    central = _spread(vectors @ mean)
+    early = np.exp(-np.arange(len(vectors), dtype=np.float32) / POSITION_DECAY)
+    position = 0.0 if sentences and is_dialogue(sentences) else POSITION_WEIGHT
+    return np.asarray((central + position * early) * weight, np.float32)
+
+
+def _spread(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    low, high = float(values.min()), float(values.max())
+    return (values - low) / (high - low) if high > low else np.ones_like(values)

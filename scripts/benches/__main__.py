@@ -1,0 +1,41 @@
+"""``scripts/bench``: one command a benchmark."""
+
+import asyncio
+import json
+from typing import Annotated
+
+import typer
+import uvloop
+from rich.console import Console
+
+from scripts.benches.bus import measure
+from scripts.benches.figures import Report, table
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+
+
+@app.callback()
+def benchmarks() -> None:
+    """Measure the mesh against named alternatives in the same run.
+
+    Example: scripts/bench bus --rounds 500
+    """
+
+
+@app.command()
+def bus(
+    rounds: Annotated[int, typer.Option(help="Asks, and tasks one at a time.")] = 1000,
+    load: Annotated[int, typer.Option(help="Durable tasks with 64 in flight.")] = 2000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Measure what the bus costs: asks and durable tasks of four agents that do nothing, beside raw nats-py."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        report: Report = runner.run(measure(rounds, load, quiet=as_json))
+    if as_json:
+        typer.echo(json.dumps(report.as_dict(), indent=1))
+    else:
+        Console().print(table(report))
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,183 @@
+"""What the bus costs: asks and durable tasks of agents that do nothing, beside raw nats-py on the same broker."""
+
+import asyncio
+import multiprocessing
+import tempfile
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import nats
+import uvloop
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js import api
+from rich.console import Console
+
+from scripts.benches.figures import Figure, Report, percentile
+from scripts.benches.noop import write_agents
+from smallmesh.bus import Message
+from smallmesh.bus.nats import NatsBus
+from smallmesh.supervise import Mesh
+from smallmesh_contracts import Address, DataClass, Lane, Task, subjects
+
+IN_FLIGHT = 64
+RAW_BATCH = 256
+WARM_UP = 50
+TENANT = "bench"
+TEXT = "The parcel arrived on Tuesday, two days late, but everything in it works and the fitter was kind."
+ASK_TARGET = 2.0
+TASK_P95_MS = 8.0
+RATE_TARGET = 0.4
+
+
+async def measure(rounds: int, load: int, *, quiet: bool) -> Report:
+    """Run everything once and return the figures."""
+    say = Console(stderr=True, quiet=quiet).print
+    report = Report("bus: four agents that do nothing, one replica each, tracing on")
+    with tempfile.TemporaryDirectory(prefix="smallmesh-bench-") as folder:
+        agents = write_agents(Path(folder) / "agents")
+        async with Mesh.start(agent_path=[agents], log_level="info") as mesh:
+            await mesh.ready()
+            bus = await NatsBus.connect(mesh.url, name="bench")
+            try:
+                say("raw request/reply and asks, one in flight …")
+                raw_p50, ask_p50 = await _asks(mesh.url, bus, rounds)
+                report.figures.append(Figure("raw nats-py request/reply, p50", raw_p50, "ms"))
+                ratio = ask_p50 / raw_p50
+                report.figures.append(
+                    Figure("ask of a no-op agent, p50", ask_p50, "ms", raw_p50, ratio, f"≤ {ASK_TARGET:.0f} × raw", ratio <= ASK_TARGET)
+                )
+                say("durable tasks, one at a time …")
+                alone = await _tasks_alone(bus, rounds)
+                p50, p95 = percentile(alone, 50), percentile(alone, 95)
+                report.figures.append(Figure("durable task of four steps, p50", p50, "ms"))
+                report.figures.append(
+                    Figure("durable task of four steps, p95", p95, "ms", None, None, f"< {TASK_P95_MS:.0f} ms", p95 < TASK_P95_MS)
+                )
+                say(f"durable tasks, {IN_FLIGHT} in flight …")
+                rate = await _tasks_at_once(bus, load)
+                raw_rate = await _raw_queue(bus.client, load)
+                report.figures.append(Figure("raw publish + continuous pull + ack", raw_rate, "msg/s"))
+                report.figures.append(Figure(f"durable tasks, {IN_FLIGHT} in flight", rate, "task/s", raw_rate, rate / raw_rate))
+            finally:
+                await bus.close()
+    return report
+
+
+async def _asks(url: str, bus: NatsBus, rounds: int) -> tuple[float, float]:
+    """Return the p50 of raw request/reply with another process, and of an ask, in turns, in milliseconds."""
+    echo = multiprocessing.get_context("spawn").Process(target=_echo, args=(url,), daemon=True)
+    echo.start()
+    body = Task(text=TEXT).to_bytes()
+    try:
+        await _until_answered(bus)
+        raw: list[float] = []
+        asked: list[float] = []
+        for index in range(rounds + WARM_UP):
+            for samples, subject in ((raw, "bench.echo"), (asked, subjects.ask("sentiment"))):
+                began = time.perf_counter()
+                await bus.client.request(subject, body, timeout=5)
+                if index >= WARM_UP:
+                    samples.append((time.perf_counter() - began) * 1000)
+        return percentile(raw, 50), percentile(asked, 50)
+    finally:
+        echo.kill()
+        echo.join()
+
+
+def _echo(url: str) -> None:
+    async def serve() -> None:
+        client = await nats.connect(url)
+
+        async def reply(msg: Msg) -> None:
+            await msg.respond(msg.data)
+
+        await client.subscribe("bench.echo", cb=reply)
+        await asyncio.Event().wait()
+
+    uvloop.run(serve())
+
+
+async def _until_answered(bus: NatsBus) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await bus.client.request("bench.echo", b"", timeout=1)
+            except (nats.errors.NoRespondersError, nats.errors.TimeoutError):
+                await asyncio.sleep(0.05)
+            else:
+                return
+
+
+class _Dones:
+    """Wakes whoever waits for a task's terminal result."""
+
+    def __init__(self, bus: NatsBus) -> None:
+        self._bus = bus
+        self._waiting: dict[str, asyncio.Future[None]] = {}
+
+    async def start(self) -> None:
+        await self._bus.watch(subjects.any_done(DataClass.PUBLIC, TENANT), self._seen)
+
+    def _seen(self, message: Message) -> None:
+        waiting = self._waiting.pop(message.subject, None)
+        if waiting is not None:
+            waiting.set_result(None)
+
+    async def task(self) -> float:
+        """Submit one task and return the milliseconds until its terminal result is there."""
+        address = Address(TENANT, DataClass.PUBLIC, uuid.uuid4().hex)
+        done = self._waiting[subjects.done(address)] = asyncio.get_running_loop().create_future()
+        began = time.perf_counter()
+        await self._bus.store(subjects.submit(Lane.INTERACTIVE, address), Task(text=TEXT).to_bytes())
+        await asyncio.wait_for(done, 30)
+        return (time.perf_counter() - began) * 1000
+
+
+async def _tasks_alone(bus: NatsBus, rounds: int) -> list[float]:
+    dones = _Dones(bus)
+    await dones.start()
+    samples = [await dones.task() for _ in range(rounds + WARM_UP)]
+    return samples[WARM_UP:]
+
+
+async def _tasks_at_once(bus: NatsBus, count: int) -> float:
+    dones = _Dones(bus)
+    await dones.start()
+    return await _rate(dones.task, count)
+
+
+async def _rate(one: Callable[[], Awaitable[object]], count: int) -> float:
+    free = asyncio.Semaphore(IN_FLIGHT)
+
+    async def bounded() -> None:
+        async with free:
+            await one()
+
+    began = time.perf_counter()
+    await asyncio.gather(*(bounded() for _ in range(count)))
+    return count / (time.perf_counter() - began)
+
+
+async def _raw_queue(client: Client, count: int) -> float:
+    """Return messages a second through a bare work queue: publish, pull in batches, acknowledge."""
+    js = client.jetstream()
+    await js.add_stream(name="BENCH", subjects=["bench.queue.>"], retention=api.RetentionPolicy.WORK_QUEUE)
+    pull = await js.pull_subscribe("bench.queue.>", durable="bench")
+    began = time.perf_counter()
+
+    async def consume() -> None:
+        taken = 0
+        while taken < count:
+            for msg in await pull.fetch(min(RAW_BATCH, count - taken), timeout=10):
+                await msg.ack()
+                taken += 1
+
+    consuming = asyncio.create_task(consume())
+    body = Task(text=TEXT).to_bytes()
+    await _rate(lambda: js.publish(f"bench.queue.{uuid.uuid4().hex}", body), count)
+    await consuming
+    await js.delete_stream("BENCH")
+    return count / (time.perf_counter() - began)

@@ -1,0 +1,107 @@
+"""Measure the shipped models and write ``docs/models.md`` and the model cards: ``python -m scripts.train.report --data DIR``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from scripts.train import measure
+from scripts.train.cards import CARDS, Card, write_card
+from scripts.train.measure import Figure
+
+_MEASURES = {
+    "sentiment": measure.sentiment,
+    "ner": measure.ner,
+    "summarizer": measure.summarizer,
+    "complexity_router": measure.complexity_router,
+}
+_HEAD = """\
+# The shipped models
+
+Written by `python -m scripts.train.report`; do not edit. Every figure was measured on the GGUF file whose sha256 stands beside it,
+through `smallmesh.hosting`, one thread, {cores} cores, {machine}. The model cards beside the files say what each was trained on.
+"n" is the number of texts, of gold names where F1 is given, of passes where milliseconds are.
+"""
+_MEMORY = """
+import resource, sys
+from pathlib import Path
+from smallmesh.hosting.llama import Encoder
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+pooling = sys.argv[2]
+encoder = Encoder(Path(sys.argv[1]), pooling=pooling, window=256)
+call = {"rank": encoder.scores, "none": encoder.vectors, "mean": encoder.vector}[pooling]
+for start in range(8):
+    call(list(range(2000 + start, 2254 + start)))
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+
+
+def memory(model: Path, pooling: str) -> Figure:
+    """Megabytes that loading the model and running full windows adds to a process that has numpy and llama.cpp."""
+    call = [sys.executable, "-c", _MEMORY, str(model), pooling]
+    added = float(subprocess.run(call, check=True, capture_output=True, text=True).stdout)  # noqa: S603 - our own interpreter and code
+    return Figure("MB of memory added", "model loaded and full windows run", added, 8)
+
+
+def table(figures: list[Figure]) -> str:
+    """The figures as Markdown."""
+    met = {True: "yes", False: "**no**", None: ""}
+    lines = ["| measure | on | value | n | to reach | reached |", "| --- | --- | --- | --- | --- | --- |"]
+    lines += [f"| {f.name} | {f.data} | {_number(f)} | {f.size:,} | {f.bar} | {met[f.met]} |" for f in figures]
+    return "\n".join(lines)
+
+
+def _number(figure: Figure) -> str:
+    return f"{figure.value:.1f}" if figure.name.startswith(("ms", "MB")) else f"{figure.value:.3f}"
+
+
+def section(card: Card, folder: Path, figures: list[Figure]) -> str:
+    """One model's part of the page."""
+    facts = tomllib.loads((folder / "model.toml").read_text(encoding="utf-8"))["model"]
+    size = (folder / facts["file"]).stat().st_size
+    parts = [
+        f"## {card.agent}",
+        f"{card.title}. `{facts['id']}`, {size:,} bytes, sha256 `{facts['sha256']}`.",
+        table(figures),
+    ]
+    if card.tried:
+        parts.append("\n".join(["What was tried:", "", *(f"- {line}" for line in card.tried)]))
+    return "\n\n".join(parts)
+
+
+def main() -> None:
+    """Measure all models, or those named, and write the page and the cards."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder holding sentiment/, ner/, summary/ and complexity/")
+    parser.add_argument("--services", type=Path, default=Path("services"))
+    parser.add_argument("--out", type=Path, default=Path("docs/models.md"))
+    parser.add_argument("--only", nargs="*", choices=sorted(_MEASURES), help="measure these and print them; write nothing")
+    arguments = parser.parse_args()
+    sections = [_HEAD.format(cores=_cores(), machine=platform.machine()).strip()]
+    for card in CARDS:
+        if arguments.only and card.agent not in arguments.only:
+            continue
+        folder = arguments.services / card.agent
+        facts = tomllib.loads((folder / "model.toml").read_text(encoding="utf-8"))["model"]
+        model = folder / facts["file"]
+        figures = [*_MEASURES[card.agent](model, arguments.data), memory(model, facts["pooling"])]
+        print(f"\n{card.agent}\n{table(figures)}", flush=True)
+        sections.append(section(card, folder, figures))
+        if not arguments.only:
+            write_card(card.agent, folder, table(figures))
+    if not arguments.only:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+
+
+def _cores() -> int:
+    return os.cpu_count() or 1
+
+
+if __name__ == "__main__":
+    main()
