@@ -1,6 +1,9 @@
 """The one base of everything that travels on the bus."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, ValidatorFunctionWrapHandler, WrapValidator
+
+READING = "smallmesh:reading"
+"""Validation context of values that come off the bus."""
 
 
 class Wire(BaseModel):
@@ -15,3 +18,21 @@ class Wire(BaseModel):
     def to_bytes(self) -> bytes:
         """Return the value as UTF-8 JSON, the form it has on the bus."""
         return self.model_dump_json().encode()
+
+
+def unknown_as(other: str) -> WrapValidator:
+    """Let readers take a name that a newer minor version added as ``other``.
+
+    Whoever makes a value is held to the names there are: only :func:`decode`
+    reads so, and a message with one new name in it stays readable.
+    """
+
+    def read(value: object, known: ValidatorFunctionWrapHandler, info: ValidationInfo) -> object:
+        try:
+            return known(value)
+        except ValidationError:
+            if info.context == READING and isinstance(value, str):
+                return other
+            raise
+
+    return WrapValidator(read)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from smallmesh_contracts._base import Wire
+from smallmesh_contracts._base import Wire, unknown_as
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -54,11 +54,12 @@ class SentimentResult(AgentResult):
 
 
 class EntityType(StrEnum):
-    """What an entity is. Treat a value you do not know as ``other``."""
+    """What an entity is. A value that a reader does not know is ``other`` to it; no agent gives that."""
 
     PERSON = "PERSON"
     ORGANIZATION = "ORGANIZATION"
     LOCATION = "LOCATION"
+    OTHER = "other"
 
 
 class Entity(Wire):
@@ -76,9 +77,9 @@ class Entity(Wire):
     start: Annotated[int, Field(ge=0)]
     end: Annotated[int, Field(gt=0)]
     text: str
-    type: EntityType = Field(strict=False)
+    type: Annotated[EntityType, Field(strict=False), unknown_as(EntityType.OTHER)]
     confidence: Probability
-    source: Literal["model", "rule"] = "model"
+    source: Annotated[Literal["model", "rule", "other"], unknown_as("other")] = "model"
 
 
 class EntitiesRequest(AgentRequest):
@@ -88,13 +89,13 @@ class EntitiesRequest(AgentRequest):
 class EntitiesResult(AgentResult):
     """Names in order of their place: longest spans, no overlaps."""
 
-    entities: tuple[Entity, ...]
+    entities: Annotated[tuple[Entity, ...], Field(strict=False)]
 
 
 class SummaryRequest(AgentRequest):
     """A text to shorten to at most ``max_sentences`` sentences."""
 
-    max_sentences: Annotated[int, Field(ge=1, le=10)] = 3
+    max_sentences: Annotated[int, Field(ge=1, le=3)] = 3
 
 
 class SummaryResult(AgentResult):
@@ -107,7 +108,7 @@ class SummaryResult(AgentResult):
     """
 
     summary: str
-    method: Literal["extractive", "abstractive"]
+    method: Annotated[Literal["extractive", "abstractive", "other"], unknown_as("other")]
     sentences: Annotated[int, Field(ge=1)]
 
 
@@ -130,7 +131,7 @@ class ComplexityResult(AgentResult):
 
     verdict: Verdict = Field(strict=False)
     probabilities: dict[str, Probability]
-    reasons: tuple[str, ...]
+    reasons: Annotated[tuple[str, ...], Field(strict=False)]
 
 
 class AnalysisResult(AgentResult):
@@ -142,4 +143,4 @@ class AnalysisResult(AgentResult):
     """
 
     text: str
-    source: Literal["frontier", "local_summary"]
+    source: Annotated[Literal["frontier", "local_summary", "other"], unknown_as("other")]

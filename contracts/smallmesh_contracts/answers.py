@@ -1,23 +1,29 @@
 """What comes back: an answer a step, and one terminal result a task."""
 
+import json
 from enum import StrEnum
+from typing import Annotated, TypeVar
 
 from pydantic import Field, JsonValue
 
-from smallmesh_contracts._base import Wire
+from smallmesh_contracts._base import Wire, unknown_as
 from smallmesh_contracts.address import DataClass
+from smallmesh_contracts.decode import decode
 from smallmesh_contracts.errors import ErrorInfo
 from smallmesh_contracts.subjects import MAJOR
 
+W = TypeVar("W", bound=Wire)
+
 
 class Status(StrEnum):
-    """How a task ended. Treat a value you do not know as ``other``."""
+    """How a task ended. A value that a reader does not know is ``other`` to it; no task ends so."""
 
     COMPLETED = "completed"
     PARTIAL = "partial"
     FAILED = "failed"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
+    OTHER = "other"
 
 
 class Provenance(Wire):
@@ -62,6 +68,14 @@ class Answer(Wire):
     marked: bool = False
     provenance: Provenance | None = None
 
+    def value_as(self, result: type[W]) -> W:
+        """Return the value as an agent's result.
+
+        Raises:
+            ContractError: ``invalid_request``: there is no such value. Look at ``error`` first.
+        """
+        return decode(result, json.dumps(self.value).encode())
+
 
 class StepResult(Wire):
     """The stored outcome of one step; whose it is stands in its subject.
@@ -94,7 +108,7 @@ class TaskResult(Wire):
     task_id: str
     tenant: str
     data_class: DataClass = Field(strict=False)
-    status: Status = Field(strict=False)
+    status: Annotated[Status, Field(strict=False), unknown_as(Status.OTHER)]
     answers: dict[str, Answer] = Field(default_factory=dict)
     error: ErrorInfo | None = None
     metadata: dict[str, JsonValue] = Field(default_factory=dict)

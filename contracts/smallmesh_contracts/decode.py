@@ -4,7 +4,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from smallmesh_contracts._base import Wire
+from smallmesh_contracts._base import READING, Wire
 from smallmesh_contracts.errors import ContractError, ErrorCode
 
 W = TypeVar("W", bound=Wire)
@@ -12,14 +12,14 @@ _SHOWN_PROBLEMS = 5
 
 
 def decode(model: type[W], body: bytes) -> W:
-    """Validate a body as ``model``.
+    """Validate a body as ``model``. A name that this version does not know is read as ``other``.
 
     Raises:
         ContractError: ``invalid_request``, naming fields and reasons but never
             the values, which may be private.
     """
     try:
-        return model.model_validate_json(body)
+        return model.model_validate_json(body, context=READING)
     except ValidationError as error:
         raise ContractError(ErrorCode.INVALID_REQUEST, f"not a valid {model.__name__}: {explain(error)}") from None
 

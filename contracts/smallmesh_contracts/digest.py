@@ -8,10 +8,10 @@ def digest_of(body: bytes) -> str:
     """Return the SHA-256 of a body's canonical form, as hex.
 
     Two bodies that differ only in white space or in the order of keys have one
-    digest. A body that is not JSON is digested as it is.
+    digest. A body that is not JSON in UTF-8 is digested as it is.
     """
     try:
-        value = json.loads(body)
+        value = json.loads(body.decode())
         canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         canonical = body

@@ -1,12 +1,15 @@
 """The closed list of errors, and the exception that carries one."""
 
 from enum import StrEnum
+from typing import Annotated
 
-from smallmesh_contracts._base import Wire
+from pydantic import Field
+
+from smallmesh_contracts._base import Wire, unknown_as
 
 
 class ErrorCode(StrEnum):
-    """Why something was not answered. Treat a value you do not know as ``internal``."""
+    """Why something was not answered. A value that a reader does not know is ``internal`` to it."""
 
     INVALID_REQUEST = "invalid_request"
     ID_CONFLICT = "id_conflict"
@@ -44,7 +47,7 @@ class ErrorInfo(Wire):
         step: The agent whose step failed, where one did.
     """
 
-    code: ErrorCode
+    code: Annotated[ErrorCode, Field(strict=False), unknown_as(ErrorCode.INTERNAL)]
     message: str
     retryable: bool = False
     retry_after_s: float | None = None

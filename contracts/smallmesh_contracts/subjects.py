@@ -4,12 +4,16 @@ The protocol's major version is a token of each subject, so a client of another
 major version is refused by the broker before anybody reads a byte.
 """
 
+from collections.abc import Mapping
+
 from smallmesh_contracts.address import ADDRESS_TOKENS, Address, DataClass, Lane
 
 MAJOR = 1
 ROOT = f"slm.v{MAJOR}"
 AUDIT = f"{ROOT}.audit"
-_ROOT_TOKENS = ROOT.count(".") + 1
+_ADDRESS_AFTER = {"submit": 1, "work": 2, "escalate": 1, "result": 0, "stored": 1, "done": 0, "delta": 0}
+"""How many tokens stand between a subject's kind and the address in it."""
+_LANE_AFTER = {"submit": 0, "work": 1, "escalate": 0}
 
 
 def submit(lane: Lane, address: Address) -> str:
@@ -108,16 +112,22 @@ def address_of(subject: str) -> Address:
     Raises:
         ValueError: The subject carries no address, or its class is unknown.
     """
-    kind, *rest = subject.split(".")[_ROOT_TOKENS:]
-    before = {"submit": 1, "work": 2, "escalate": 1, "result": 0, "done": 0, "delta": 0}
-    if kind not in before or not subject.startswith(ROOT + "."):
-        msg = f"no address in subject {subject!r}"
-        raise ValueError(msg)
-    start = before[kind]
-    return Address.parse(".".join(rest[start : start + ADDRESS_TOKENS]))
+    tokens = _tokens_after(_ADDRESS_AFTER, subject)
+    return Address.parse(".".join(tokens[:ADDRESS_TOKENS]))
 
 
 def lane_of(subject: str) -> Lane:
-    """Read the lane out of a submit, work or escalate subject."""
-    kind, *rest = subject.split(".")[_ROOT_TOKENS:]
-    return Lane(rest[1] if kind == "work" else rest[0])
+    """Read the lane out of a submit, work or escalate subject.
+
+    Raises:
+        ValueError: The subject carries no lane, or an unknown one.
+    """
+    return Lane(_tokens_after(_LANE_AFTER, subject)[0])
+
+
+def _tokens_after(skipped: Mapping[str, int], subject: str) -> list[str]:
+    kind, *tokens = subject.removeprefix(ROOT + ".").split(".")
+    if not subject.startswith(ROOT + ".") or len(tokens) <= skipped.get(kind, len(tokens)):
+        msg = f"subject {subject!r} has no such part"
+        raise ValueError(msg)
+    return tokens[skipped[kind] :]

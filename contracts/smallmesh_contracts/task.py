@@ -1,6 +1,7 @@
 """A task as a backend submits it."""
 
 import json
+import re
 from typing import Annotated
 
 from pydantic import Field, JsonValue, ValidationError, field_validator
@@ -13,6 +14,7 @@ from smallmesh_contracts.limits import INSTRUCTION_BYTES, MAX_TIMEOUT_S, METADAT
 from smallmesh_contracts.subjects import MAJOR
 
 DEFAULT_WANTED = ("sentiment", "entities", "summary", "complexity")
+_MAJOR = re.compile(r"[0-9]{1,4}(?![^.])")
 AnswerName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
 
@@ -24,20 +26,20 @@ class Task(Wire):
     agree with its subject.
 
     Attributes:
-        text: The document.
+        text: The document: at most 32 KiB in UTF-8, in the bulk lane 512 KiB.
         wanted: Names of the answers wanted; each agent gives one.
-        instruction: What the analysis should do with the text.
-        timeout_s: Budget in seconds from the broker's arrival time.
+        instruction: What the analysis should do with the text, at most 8 KiB in UTF-8.
+        timeout_s: Budget in seconds from the broker's arrival time; without it 30 s, in the bulk lane a day.
         metadata: Anything the client wants echoed in the result, up to 8 KiB of JSON.
         version: Contract version, ``major.minor``.
     """
 
     text: str
-    wanted: Annotated[tuple[AnswerName, ...], Field(min_length=1, max_length=64)] = DEFAULT_WANTED
+    wanted: Annotated[tuple[AnswerName, ...], Field(min_length=1, max_length=64, strict=False)] = DEFAULT_WANTED
     instruction: str | None = None
     timeout_s: Annotated[float, Field(gt=0, le=MAX_TIMEOUT_S)] | None = None
     metadata: dict[str, JsonValue] = Field(default_factory=dict)
-    version: Annotated[str, Field(pattern=r"^\d{1,4}(\.\d{1,4})?$")] = f"{MAJOR}.0"
+    version: Annotated[str, Field(pattern=r"^[0-9]{1,4}(\.[0-9]{1,4})?$")] = f"{MAJOR}.0"
 
     @field_validator("text")
     @classmethod
@@ -96,7 +98,7 @@ def check_size(field: str, value: str, limit: int) -> None:
 
 def _as_json(metadata: dict[str, JsonValue]) -> str:
     try:
-        return json.dumps(metadata, ensure_ascii=False, allow_nan=False)
+        return json.dumps(metadata, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except ValueError:
         raise ContractError(ErrorCode.INVALID_REQUEST, "metadata holds NaN or an infinity, which JSON has not") from None
 
@@ -106,8 +108,9 @@ def _check_version(body: bytes) -> None:
         version = _Version.model_validate_json(body).version
     except ValidationError:
         return  # not an object with a readable version: the task's own validation says what is wrong
-    if version.partition(".")[0] != str(MAJOR):
-        raise ContractError(ErrorCode.UNSUPPORTED_VERSION, f"contract version {version[:20]!r}, this mesh speaks {MAJOR}.x")
+    major = _MAJOR.match(version)  # a version of another form is private text, for all we know: it is not repeated
+    if major and major[0] != str(MAJOR):
+        raise ContractError(ErrorCode.UNSUPPORTED_VERSION, f"contract version {major[0]}.x, this mesh speaks {MAJOR}.x")
 
 
 def _check_claims(claims: AddressInBody, address: Address, lane: Lane) -> None:

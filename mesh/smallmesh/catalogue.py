@@ -127,9 +127,12 @@ def _check_declaration(declared: object, folder: Path, fields: tuple[str, ...]) 
     if missing:
         msg = f"{folder}: the declaration lacks {', '.join(missing)}"
         raise CatalogueError(msg)
-    name = declared.name  # type: ignore[attr-defined]
+    name, answer = declared.name, declared.answer  # type: ignore[attr-defined]
     if name != folder.name or _NAME.fullmatch(name) is None:
         msg = f"{folder}: its name must be the folder's, and match {_NAME.pattern}; it says {name!r}"
+        raise CatalogueError(msg)
+    if _NAME.fullmatch(answer) is None:
+        msg = f"{folder}: its answer must match {_NAME.pattern}, to be wanted and to stand in a subject; it says {answer!r}"
         raise CatalogueError(msg)
 
 

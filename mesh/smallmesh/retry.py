@@ -10,6 +10,8 @@ from smallmesh_contracts import ContractError, ErrorCode, ErrorInfo
 
 _LATER = frozenset({ErrorCode.OVERLOADED, ErrorCode.UNAVAILABLE, ErrorCode.MODEL_FAILED, ErrorCode.INTERNAL})
 """Codes that another try, perhaps on another replica, may cure."""
+_MOST_DOUBLINGS = 64
+"""A message that the broker takes no answer to is kept for as long as it must be; a float ends at 1,024 doublings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,8 @@ class RetryPolicy:
 
     def delay_s(self, deliveries: int) -> float:
         """Return the wait after the n-th delivery failed, in seconds."""
-        wait = min(self.cap_s, self.base_s * 2.0 ** (deliveries - 1))
+        doublings = min(deliveries - 1, _MOST_DOUBLINGS)
+        wait = min(self.cap_s, self.base_s * 2.0**doublings)
         return wait * (1 + self.jitter() / 2)
 
     def fate(self, error: ErrorInfo, deliveries: int, left_s: float) -> Fate:

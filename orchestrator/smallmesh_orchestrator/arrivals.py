@@ -17,7 +17,7 @@ class Arrivals:
     def __init__(self, bus: Bus) -> None:
         """Wait on this bus."""
         self._bus = bus
-        self._waiting: dict[str, asyncio.Future[Message]] = {}
+        self._waiting: dict[str, set[asyncio.Future[Message]]] = {}
         self._watches: list[Subscription] = []
 
     async def start(self, classes: Iterable[DataClass]) -> None:
@@ -33,21 +33,21 @@ class Arrivals:
     def expect(self, subject: str) -> "asyncio.Future[Message]":
         """Begin to wait for a result; call before the step is published."""
         announced = subjects.stored(subject)
-        future = self._waiting.get(announced)
-        if future is None or future.done():
-            future = asyncio.get_running_loop().create_future()
-            self._waiting[announced] = future
-            future.add_done_callback(lambda f: self._forget(announced, f))
+        future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(announced, set()).add(future)  # each waits for itself: one that gives up ends no other
+        future.add_done_callback(lambda f: self._forget(announced, f))
         return future
 
     def _forget(self, announced: str, future: "asyncio.Future[Message]") -> None:
-        if self._waiting.get(announced) is future:
-            del self._waiting[announced]
+        waiting = self._waiting.get(announced, set())
+        waiting.discard(future)
+        if not waiting:
+            self._waiting.pop(announced, None)
 
     def _stored(self, message: Message) -> None:
-        future = self._waiting.get(message.subject)
-        if future is not None and not future.done():
-            future.set_result(message)
+        for future in self._waiting.get(message.subject, ()):
+            if not future.done():
+                future.set_result(message)
 
     async def wait(self, subject: str, future: "asyncio.Future[Message]", deadline: float) -> Message | None:
         """Return a result, or None when it has not come by ``deadline`` (the broker's clock)."""

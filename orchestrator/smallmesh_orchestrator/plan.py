@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from smallmesh.catalogue import Catalogue
 from smallmesh_contracts import AnalysisResult, Answer, ContractError, DataClass, ErrorCode, ErrorInfo, Evidence, Status, Task
@@ -10,7 +11,7 @@ from smallmesh_orchestrator.policy import Policy
 COMPLEXITY = "complexity"
 ANALYSIS = "analysis"
 SUMMARY = "summary"
-STAND_IN = "local_summary"
+STAND_IN: Final = "local_summary"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from torch.nn import functional
 from scripts.train.bert import Classifier, load_base, load_tokenizer
 from scripts.train.export import Extras, export
 from scripts.train.fit import CLS, SEP, Schedule, fit, fit_temperature, pad, predict, seed_everything
-from scripts.train.publish import Facts, publish
+from scripts.train.parity import check_classifier
+from scripts.train.publish import MODEL_FILE, Facts, publish
 from scripts.train.router_data import LABELS, Request, flask, training_rows, written
 from smallmesh.hosting.requests import render_request
 
@@ -77,6 +78,8 @@ def main() -> None:
         print(f"{name}: accuracy {np.mean(found == np.array([row.label for row in held])):.4f} of {len(held)}")
     extras = Extras(numbers={"temperature": temperature})
     publish(arguments.out, FACTS, lambda path: export(model, path, name=FACTS.id, pooling=FACTS.pooling, extras=extras))
+    texts = [render_request(row.instruction, row.text) for row in calibration]
+    check_classifier(model, arguments.out / MODEL_FILE, texts)
 
 
 def split(rows: list[Request], share: float = 0.1) -> tuple[list[Request], list[Request]]:

@@ -17,9 +17,9 @@ _PERSON = ("PER", "POLITICIAN", "WRITER", "SCIENTIST", "RESEARCHER", "MUSICALART
 _ORGANISATION = ("ORG", "CORP", "GROUP", "POLITICALPARTY", "BAND", "UNIVERSITY", "ORGANISATION")
 _LOCATION = ("LOC", "COUNTRY", "LOCATION")
 TYPE_OF = {
-    **dict.fromkeys(_PERSON, "PER"),
-    **dict.fromkeys(_ORGANISATION, "ORG"),
-    **dict.fromkeys(_LOCATION, "LOC"),
+    **dict.fromkeys(_PERSON, "PERSON"),
+    **dict.fromkeys(_ORGANISATION, "ORGANIZATION"),
+    **dict.fromkeys(_LOCATION, "LOCATION"),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import re
 import subprocess
 import sys
 import tomllib
@@ -75,14 +76,14 @@ def section(card: Card, folder: Path, figures: list[Figure]) -> str:
 
 
 def main() -> None:
-    """Measure all models, or those named, and write the page and the cards."""
+    """Measure all models, or those named, and write their parts of the page and their cards."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder holding sentiment/, ner/, summary/ and complexity/")
     parser.add_argument("--services", type=Path, default=Path("services"))
     parser.add_argument("--out", type=Path, default=Path("docs/models.md"))
-    parser.add_argument("--only", nargs="*", choices=sorted(_MEASURES), help="measure these and print them; write nothing")
+    parser.add_argument("--only", nargs="*", choices=sorted(_MEASURES), help="measure these; the others' parts of the page stay")
     arguments = parser.parse_args()
-    sections = [_HEAD.format(cores=_cores(), machine=platform.machine()).strip()]
+    sections = _sections(arguments.out) if arguments.only else {}
     for card in CARDS:
         if arguments.only and card.agent not in arguments.only:
             continue
@@ -91,12 +92,20 @@ def main() -> None:
         model = folder / facts["file"]
         figures = [*_MEASURES[card.agent](model, arguments.data), memory(model, facts["pooling"])]
         print(f"\n{card.agent}\n{table(figures)}", flush=True)
-        sections.append(section(card, folder, figures))
-        if not arguments.only:
-            write_card(card.agent, folder, table(figures))
-    if not arguments.only:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+        sections[card.agent] = section(card, folder, figures)
+        write_card(card.agent, folder, table(figures))
+    head = _HEAD.format(cores=_cores(), machine=platform.machine()).strip()
+    parts = [sections[card.agent] for card in CARDS if card.agent in sections]
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text("\n\n".join([head, *parts]) + "\n", encoding="utf-8")
+
+
+def _sections(page: Path) -> dict[str, str]:
+    """The parts of a page written earlier, by agent."""
+    if not page.exists():
+        return {}
+    parts = re.split(r"^(?=## )", page.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    return {part.split(maxsplit=2)[1]: part.strip() for part in parts}
 
 
 def _cores() -> int:

@@ -13,14 +13,16 @@ from torch.nn import functional
 from scripts.train.bert import Classifier, load_base, load_tokenizer
 from scripts.train.export import Extras, export
 from scripts.train.fit import CLS, SEP, Schedule, fit, fit_temperature, pad, predict, seed_everything
-from scripts.train.publish import Facts, publish
-from scripts.train.sentiment_data import LABELS, Row, dev_rows, split, training_rows
+from scripts.train.parity import check_classifier
+from scripts.train.publish import MODEL_FILE, Facts, publish
+from scripts.train.sentiment_data import BROAD, LABELS, OPINIONS, Row, dev_rows, split, training_rows, without
 
 SEED = 20261121
 FACTS = Facts(agent="sentiment", id="sentiment-minilm-q8", pooling="rank")
 # Longer texts are cut in training only: the opinion of a review is usually clear by then, and time is linear in it.
 MAX_TOKENS = 128
-SCHEDULE = Schedule(epochs=1.0, batch=32, encoder_rate=1e-4, head_rate=5e-4)
+BROAD_SCHEDULE = Schedule(epochs=1.0, batch=32, encoder_rate=1e-4, head_rate=5e-4)
+OPINION_SCHEDULE = Schedule(epochs=1.0, batch=32, encoder_rate=6e-5, head_rate=2e-4)
 NEUTRAL_LABEL = LABELS.index("neutral")
 
 
@@ -30,9 +32,8 @@ def encode(texts: list[str], limit: int = MAX_TOKENS) -> list[list[int]]:
     return [[CLS, *item.ids[: limit - 2], SEP] for item in plain]
 
 
-def train(rows: list[Row], schedule: Schedule = SCHEDULE) -> Classifier:
-    """A classifier fitted to ``rows``. Two-class rows are scored without the neutral logit."""
-    model = Classifier(load_base(), LABELS)
+def train(model: Classifier, rows: list[Row], schedule: Schedule) -> None:
+    """Fit the classifier to ``rows``, in place. Two-class rows are scored without the neutral logit."""
     tokens = encode([row.text for row in rows])
     gold = torch.tensor([row.label for row in rows])
     two_class = torch.tensor([row.two_class for row in rows])
@@ -44,36 +45,39 @@ def train(rows: list[Row], schedule: Schedule = SCHEDULE) -> Classifier:
         return functional.cross_entropy(logits + blocked, gold[batch])
 
     fit(model, [len(t) for t in tokens], loss_of, schedule, SEED)
-    return model
 
 
 def main() -> None:
-    """Train, fit the temperature on held-out rows, export."""
+    """Train in two stages, fit the temperature on held-out rows, export."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder holding sentiment/, complexity/ and ner/")
     parser.add_argument("--out", type=Path, default=Path("services/sentiment"))
-    parser.add_argument("--checkpoint", type=Path, help="write the torch weights here, or read them if they exist")
+    parser.add_argument("--checkpoints", type=Path, help="folder to keep the weights after each stage in, and to go on from")
     arguments = parser.parse_args()
     seed_everything(SEED)
     folder = arguments.data / "sentiment"
-    rows, held = split(training_rows(folder, random.Random(SEED)))
-    print(f"{len(rows)} rows to train on, {len(held)} held out for the temperature", flush=True)
-    if arguments.checkpoint and arguments.checkpoint.exists():
-        model = Classifier(load_base(), LABELS).eval()
-        model.load_state_dict(torch.load(arguments.checkpoint))
-    else:
-        model = train(rows)
-        if arguments.checkpoint:
-            torch.save(model.state_dict(), arguments.checkpoint)
+    model = Classifier(load_base(), LABELS)
+    broad, held = split(training_rows(folder, BROAD, random.Random(SEED)))
+    opinions = without(training_rows(folder, OPINIONS, random.Random(SEED + 1)), held)
+    for name, rows, schedule in (("broad", broad, BROAD_SCHEDULE), ("opinions", opinions, OPINION_SCHEDULE)):
+        kept = arguments.checkpoints / f"sentiment-{name}.pt" if arguments.checkpoints else None
+        if kept and kept.exists():
+            model.load_state_dict(torch.load(kept))
+            continue
+        print(f"{name}: {len(rows)} rows to train on", flush=True)
+        train(model, rows, schedule)
+        if kept:
+            torch.save(model.state_dict(), kept)
     logits = predict(model, encode([row.text for row in held]))
     temperature = fit_temperature(logits, np.array([row.label for row in held]))
-    print(f"temperature {temperature:.3f}")
-    for name in ("sst", "tweets", "goemotions"):
+    print(f"temperature {temperature:.3f} on {len(held)} held-out rows")
+    extras = Extras(numbers={"temperature": temperature})
+    publish(arguments.out, FACTS, lambda path: export(model, path, name=FACTS.id, pooling=FACTS.pooling, extras=extras))
+    check_classifier(model, arguments.out / MODEL_FILE, [row.text for row in held[:50]])
+    for name in ("sst", "tweets"):
         dev = dev_rows(folder, name)
         found = predict(model, encode([row.text for row in dev])).argmax(axis=1)
         print(f"{name}: three-class accuracy {np.mean(found == np.array([row.label for row in dev])):.4f}")
-    extras = Extras(numbers={"temperature": temperature})
-    publish(arguments.out, FACTS, lambda path: export(model, path, name=FACTS.id, pooling=FACTS.pooling, extras=extras))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +41,8 @@ class Source:
     tokenised: bool = False
 
 
-SOURCES = (
+# Everything once, for all kinds of text.
+BROAD = (
     Source("SST sentences", "sst_train.jsonl.gz", None, "no data licence stated (research corpus, Socher 2013)", tokenised=True),
     Source("MR", "mr.jsonl.gz", None, "no data licence stated (Pang & Lee 2005)", two_class=True, tokenised=True),
     Source("CR", "cr.jsonl", None, "no data licence stated (Hu & Liu 2004)", tokenised=True),
@@ -48,6 +50,14 @@ SOURCES = (
     Source("SemEval tweets", "semeval_tweets.jsonl.gz", 14_000, "no data licence stated (platform terms apply)"),
     Source("GoEmotions", "goemotions_train.jsonl.gz", 7_000, "CC BY 4.0"),
     Source("IMDB", "imdb_train.jsonl.gz", 1_500, "no data licence stated (Maas 2011, research corpus)"),
+)
+# Opinions again, with more reviews and single phrases, and enough of the rest that it is not forgotten.
+OPINIONS = (
+    *BROAD[:4],
+    Source("MPQA opinion phrases", "mpqa.jsonl", None, "no data licence stated (research corpus)", two_class=True),
+    Source("SemEval tweets", "semeval_tweets.jsonl.gz", 3_000, BROAD[4].licence),
+    Source("GoEmotions", "goemotions_train.jsonl.gz", 2_000, BROAD[5].licence),
+    Source("IMDB", "imdb_train.jsonl.gz", 2_500, BROAD[6].licence),
 )
 # Plain requests and factual prose, taken as neutral (weak labels): the product reads more than opinions.
 NEUTRAL = (
@@ -62,11 +72,11 @@ def _detokenise(text: str) -> str:
     return re.sub(r" ([.,!?;:)])", r"\1", text)
 
 
-def training_rows(folder: Path, rng: random.Random) -> list[Row]:
-    """All training rows, without texts of the SST development set (MR repeats most of them)."""
+def training_rows(folder: Path, sources: Sequence[Source], rng: random.Random) -> list[Row]:
+    """The rows of ``sources`` and the neutral ones, without texts of the SST development set (MR repeats most of them)."""
     held_out = {squeeze(row["text"]) for row in read_jsonl(folder / "sst_dev.jsonl")}
     rows: list[Row] = []
-    for source in SOURCES:
+    for source in sources:
         raw = [r for r in read_jsonl(folder / source.file) if r.get("year") not in DEV_YEARS]
         raw = [r for r in raw if squeeze(r["text"]) not in held_out]
         for item in sample(raw, source.limit, rng):
@@ -91,6 +101,12 @@ def split(rows: list[Row], share: float = 0.04) -> tuple[list[Row], list[Row]]:
     count = int(len(rows) * share)
     held = [row for row in rows[:count] if not row.two_class]
     return rows[count:], held
+
+
+def without(rows: list[Row], held: list[Row]) -> list[Row]:
+    """``rows`` less the texts held out earlier."""
+    texts = {squeeze(row.text) for row in held}
+    return [row for row in rows if squeeze(row.text) not in texts]
 
 
 def dev_rows(folder: Path, name: str) -> list[Row]:

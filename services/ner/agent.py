@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from smallmesh.agent import Agent, Model, TaggedWord
 from smallmesh_contracts import EntitiesRequest, EntitiesResult, Entity, EntityType
 
-TYPES = {"PER": EntityType.PERSON, "ORG": EntityType.ORGANIZATION, "LOC": EntityType.LOCATION}
 OUTSIDE = "O"
 
 
@@ -47,7 +46,7 @@ def _kind(span: Sequence[TaggedWord]) -> str:
 def _entity(text: str, span: Sequence[TaggedWord]) -> Entity:
     start, end = span[0].start, span[-1].end
     confidence = min(word.probability for word in span)
-    return Entity(start=start, end=end, text=text[start:end], type=TYPES[_kind(span)], confidence=confidence)
+    return Entity(start=start, end=end, text=text[start:end], type=EntityType(_kind(span)), confidence=confidence)
 
 
 AGENT = Names()

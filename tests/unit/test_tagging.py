@@ -130,20 +130,20 @@ def test_an_inside_label_follows_only_its_own_type():
     bad = forbidden(LABELS)
     at = LABELS.index
 
-    assert bad[at("O"), at("I-PER")]
-    assert bad[at("B-LOC"), at("I-PER")]
-    assert bad[-1, at("I-PER")]
-    assert not bad[at("B-PER"), at("I-PER")]
-    assert not bad[at("I-PER"), at("B-PER")]
+    assert bad[at("O"), at("I-PERSON")]
+    assert bad[at("B-LOCATION"), at("I-PERSON")]
+    assert bad[-1, at("I-PERSON")]
+    assert not bad[at("B-PERSON"), at("I-PERSON")]
+    assert not bad[at("I-PERSON"), at("B-PERSON")]
 
 
 def test_neighbouring_names_stay_apart_and_offsets_are_the_texts():
     text = "Anna Berg, Rome"
-    tags = [("B-PER", 0.9), ("I-PER", 0.7), ("O", 1.0), ("B-LOC", 0.8)]
+    tags = [("B-PERSON", 0.9), ("I-PERSON", 0.7), ("O", 1.0), ("B-LOCATION", 0.8)]
 
     found = entities(split_words(text), tags)
 
-    assert found == [Entity(0, 9, "PER", pytest.approx(0.8)), Entity(11, 15, "LOC", pytest.approx(0.8))]
+    assert found == [Entity(0, 9, "PERSON", pytest.approx(0.8)), Entity(11, 15, "LOCATION", pytest.approx(0.8))]
     assert text[found[0].start : found[0].end] == "Anna Berg"
-    assert [e.type for e in entities(split_words("Ann Rome"), [("B-PER", 1.0), ("B-LOC", 1.0)])] == ["PER", "LOC"]
+    assert [e.type for e in entities(split_words("Ann Rome"), [("B-PERSON", 1.0), ("B-LOCATION", 1.0)])] == ["PERSON", "LOCATION"]
     assert entities([], []) == []

@@ -12,28 +12,40 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from smallmesh.bus.layout import Consumer, stream_of
-from smallmesh.bus.port import Call, Delivery, Endpoint, Headers, Message, Reply, ServiceInfo, ServiceSpec, Subscription
-from smallmesh_contracts import Answer, ContractError, ErrorCode
+from smallmesh.bus.port import Call, Delivery, Endpoint, Headers, Message, Reply, ServiceInfo, ServiceSpec, Subscription, error_reply
+from smallmesh_contracts import ContractError, ErrorCode
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Stored:
     message: Message
     sequence: int
     arrived_at: float
     deliveries: int = 0
     in_hand: bool = False
+    window: asyncio.TimerHandle | None = None
+
+    def out_for(self, seconds: float, back: Callable[[], None]) -> None:
+        """Stay in somebody's hand until ``back`` is called, ``seconds`` from now."""
+        self.settle()
+        self.window = asyncio.get_running_loop().call_later(seconds, back)
+
+    def settle(self) -> None:
+        if self.window is not None:
+            self.window.cancel()
 
 
 class MemoryDelivery:
     """A message of :class:`MemoryBus` in hand."""
 
-    def __init__(self, bus: "MemoryBus", stored: _Stored) -> None:
-        """Count the delivery and hold the message."""
+    def __init__(self, bus: "MemoryBus", stored: _Stored, ack_wait_s: float) -> None:
+        """Count the delivery and hold the message for one acknowledgement window."""
         self._bus = bus
         self._stored = stored
+        self._ack_wait_s = ack_wait_s
         stored.deliveries += 1
         stored.in_hand = True
+        stored.out_for(ack_wait_s, self.drop)
         self.subject = stored.message.subject
         self.body = stored.message.body
         self.headers = stored.message.headers
@@ -43,17 +55,20 @@ class MemoryDelivery:
 
     async def ack(self) -> None:
         """Forget the message."""
-        self._bus.kept.pop(self.subject, None)
+        self._stored.settle()
+        self._bus.forget(self._stored)
 
     async def retry(self, delay_s: float) -> None:
         """Deliver it again after a while."""
-        asyncio.get_running_loop().call_later(delay_s, self.drop)
+        self._stored.out_for(delay_s, self.drop)
 
     async def in_progress(self) -> None:
-        """Do nothing: messages in memory have no acknowledgement window."""
+        """Begin another acknowledgement window."""
+        self._stored.out_for(self._ack_wait_s, self.drop)
 
     def drop(self) -> None:
         """Hand the message back at once, as the broker does when a replica has died."""
+        self._stored.settle()
         self._stored.in_hand = False
         self._bus.wake()
 
@@ -66,6 +81,77 @@ class _Stop:
         self.how()
 
 
+class _Consuming:
+    """One consumer's subscription: delivers what matches, oldest first, until it is acknowledged."""
+
+    def __init__(self, bus: "MemoryBus", consumer: Consumer, handle: Callable[[Delivery], Awaitable[None]], slots: int) -> None:
+        self.wake = asyncio.Event()
+        self.wake.set()
+        self._bus = bus
+        self._consumer = consumer
+        self._handle = handle
+        self._free = asyncio.Semaphore(slots)
+        self._in_hand: set[asyncio.Task[None]] = set()
+        self._delivering = asyncio.create_task(self._deliver())
+
+    async def _deliver(self) -> None:
+        while True:
+            await self.wake.wait()
+            self.wake.clear()
+            for stored in sorted(self._bus.kept.values(), key=lambda s: s.sequence):
+                if _matches(self._consumer.subject, stored.message.subject):
+                    await self._free.acquire()
+                    if stored.in_hand or not self._bus.keeps(stored):
+                        self._free.release()
+                        continue
+                    task = asyncio.create_task(self._one(MemoryDelivery(self._bus, stored, self._consumer.ack_wait_s)))
+                    self._in_hand.add(task)
+                    task.add_done_callback(self._in_hand.discard)
+
+    async def _one(self, delivery: MemoryDelivery) -> None:
+        try:
+            await self._handle(delivery)
+        finally:
+            self._free.release()
+
+    async def stop(self) -> None:
+        self._delivering.cancel()
+        self._bus.leave(self)
+        if self._in_hand:
+            _, unfinished = await asyncio.wait(self._in_hand, timeout=self._bus.stop_grace_s)
+            for task in unfinished:
+                task.cancel()
+            if unfinished:
+                await asyncio.wait(unfinished)
+
+
+class _Serving:
+    """One replica of a service and the calls it has in hand."""
+
+    def __init__(self, spec: ServiceSpec) -> None:
+        self.spec = spec
+        self._calls: set[asyncio.Task[Reply]] = set()
+
+    def begin(self, endpoint: Endpoint, call: Call) -> "asyncio.Task[Reply]":
+        if len(self._calls) >= self.spec.slots:
+            return asyncio.create_task(_refused(ContractError(ErrorCode.OVERLOADED, "too many calls in hand", retry_after_s=0.5)))
+        task = asyncio.create_task(_answered(endpoint, call))
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+        return task
+
+
+async def _refused(error: ContractError) -> Reply:
+    return error_reply(error)
+
+
+async def _answered(endpoint: Endpoint, call: Call) -> Reply:
+    try:
+        return await endpoint.handler(call)
+    except Exception as error:  # noqa: BLE001 - whoever asked gets every failure as a typed error
+        return error_reply(error)
+
+
 @dataclass
 class MemoryBus:
     """A :class:`smallmesh.bus.Bus` that lives in this process.
@@ -75,16 +161,19 @@ class MemoryBus:
         log: What was appended, by message id.
         full: Names of streams that refuse as if they were full.
         ahead_s: How far the broker's clock is ahead of this machine's.
+        stop_grace_s: What is in hand when a consumer stops may end within this; what does not is cancelled.
     """
 
     kept: dict[str, _Stored] = field(default_factory=dict)
     log: dict[str, Message] = field(default_factory=dict)
     full: set[str] = field(default_factory=set)
     ahead_s: float = 0.0
+    stop_grace_s: float = 2.0
     _sequence: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
     _watchers: list[tuple[str, Callable[[Message], None]]] = field(default_factory=list)
-    _services: list[ServiceSpec] = field(default_factory=list)
-    _wakes: list[asyncio.Event] = field(default_factory=list)
+    _services: list["_Serving"] = field(default_factory=list)
+    _turns: "itertools.count[int]" = field(default_factory=itertools.count)
+    _consuming: list[_Consuming] = field(default_factory=list)
 
     def now(self) -> float:
         """Return the time of this broker."""
@@ -92,8 +181,22 @@ class MemoryBus:
 
     def wake(self) -> None:
         """Let consumers look for work again."""
-        for event in self._wakes:
-            event.set()
+        for consuming in self._consuming:
+            consuming.wake.set()
+
+    def leave(self, consuming: _Consuming) -> None:
+        """Deliver no more to a consumer."""
+        if consuming in self._consuming:
+            self._consuming.remove(consuming)
+
+    def keeps(self, stored: _Stored) -> bool:
+        """Tell whether a message is still there: not acknowledged, not too old."""
+        return self.kept.get(stored.message.subject) is stored
+
+    def forget(self, stored: _Stored) -> None:
+        """Drop a message, unless another has taken its subject since."""
+        if self.keeps(stored):
+            del self.kept[stored.message.subject]
 
     async def store(self, subject: str, body: bytes, headers: Headers | None = None, *, ttl_s: float | None = None) -> bool:
         """Keep the first message of a subject."""
@@ -104,9 +207,9 @@ class MemoryBus:
             raise ContractError(ErrorCode.OVERLOADED, f"{stream.name} is full", retry_after_s=5.0)
         if not any(_matches(pattern, subject) for pattern in stream.subjects):
             raise ContractError(ErrorCode.UNAVAILABLE, f"no stream takes {subject}")
-        self.kept[subject] = _Stored(Message(subject, body, dict(headers or {})), next(self._sequence), self.now())
+        stored = self.kept[subject] = _Stored(Message(subject, body, dict(headers or {})), next(self._sequence), self.now())
         if ttl_s is not None:
-            asyncio.get_running_loop().call_later(ttl_s, self.kept.pop, subject, None)
+            asyncio.get_running_loop().call_later(ttl_s, self.forget, stored)
         if stream.announces:
             source, target = (pattern.removesuffix(">") for pattern in stream.announces)
             self._pass_by(Message(target + subject.removeprefix(source), body, dict(headers or {})))
@@ -128,21 +231,17 @@ class MemoryBus:
         return found.message if found else None
 
     async def request(self, subject: str, body: bytes, headers: Headers | None = None, *, timeout_s: float) -> Message:
-        """Call the first service that has such an endpoint."""
-        for service in self._services:
-            for endpoint in service.endpoints:
-                if _matches(endpoint.subject, subject):
-                    reply = await self._call(endpoint, Call(subject, body, dict(headers or {})), timeout_s)
-                    return Message(subject, reply.body, {"Nats-Service-Error-Code": reply.error} if reply.error else {})
-        raise ContractError(ErrorCode.UNAVAILABLE, f"nobody answers {subject}", retry_after_s=1.0)
-
-    async def _call(self, endpoint: Endpoint, call: Call, timeout_s: float) -> Reply:
-        try:
-            return await asyncio.wait_for(endpoint.handler(call), timeout_s)
-        except TimeoutError:
-            raise ContractError(ErrorCode.EXPIRED, f"no answer from {call.subject} in {timeout_s:.1f} s") from None
-        except ContractError as error:
-            return Reply(Answer(error=error.info).to_bytes(), error.info.code.value)
+        """Call one of the replicas that have such an endpoint, each in its turn."""
+        able = [(service, e) for service in self._services for e in service.spec.endpoints if _matches(e.subject, subject)]
+        if not able:
+            raise ContractError(ErrorCode.UNAVAILABLE, f"nobody answers {subject}", retry_after_s=1.0)
+        service, endpoint = able[next(self._turns) % len(able)]
+        call = service.begin(endpoint, Call(subject, body, dict(headers or {})))
+        done, _ = await asyncio.wait([call], timeout=timeout_s)
+        if not done:  # nobody waits any more; the call goes on, as it does over a real broker
+            raise ContractError(ErrorCode.EXPIRED, f"no answer from {subject} in {timeout_s:.1f} s")
+        reply = call.result()
+        return Message(subject, reply.body, {"Nats-Service-Error-Code": reply.error} if reply.error else {})
 
     async def watch(self, subject: str, seen: Callable[[Message], None]) -> Subscription:
         """Call ``seen`` for what passes by from now on."""
@@ -152,44 +251,22 @@ class MemoryBus:
 
     async def consume(self, consumer: Consumer, handle: Callable[[Delivery], Awaitable[None]], *, slots: int) -> Subscription:
         """Deliver what is kept and matches, oldest first, until it is acknowledged."""
-        wake = asyncio.Event()
-        wake.set()
-        self._wakes.append(wake)
-        free = asyncio.Semaphore(slots)
-        tasks: set[asyncio.Task[None]] = set()
-
-        async def one(delivery: MemoryDelivery) -> None:
-            try:
-                await handle(delivery)
-            finally:
-                free.release()
-
-        async def deliver() -> None:
-            while True:
-                await wake.wait()
-                wake.clear()
-                for stored in sorted(self.kept.values(), key=lambda s: s.sequence):
-                    if _matches(consumer.subject, stored.message.subject):
-                        await free.acquire()
-                        if stored.in_hand or stored.message.subject not in self.kept:
-                            free.release()
-                            continue
-                        task = asyncio.create_task(one(MemoryDelivery(self, stored)))
-                        tasks.add(task)
-                        task.add_done_callback(tasks.discard)
-
-        delivering = asyncio.create_task(deliver())
-        return _Stop(delivering.cancel)
+        consuming = _Consuming(self, consumer, handle, slots)
+        self._consuming.append(consuming)
+        return consuming
 
     async def serve(self, spec: ServiceSpec) -> Subscription:
         """Answer calls until stopped."""
-        self._services.append(spec)
-        return _Stop(lambda: self._services.remove(spec))
+        serving = _Serving(spec)
+        self._services.append(serving)
+        return _Stop(lambda: self._services.remove(serving))
 
-    async def services(self, wait_s: float) -> list[ServiceInfo]:
+    async def services(self, wait_s: float) -> list[ServiceInfo]:  # noqa: ARG002 - the form is the seam's
         """Return the services here."""
         return [
-            ServiceInfo(s.name, str(id(s)), s.version, s.description, s.metadata, tuple(e.subject for e in s.endpoints))
+            ServiceInfo(
+                s.spec.name, str(id(s)), s.spec.version, s.spec.description, s.spec.metadata, tuple(e.subject for e in s.spec.endpoints)
+            )
             for s in self._services
         ]
 

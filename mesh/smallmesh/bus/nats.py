@@ -80,8 +80,9 @@ class NatsDelivery:
         await self._msg.ack()
 
     async def retry(self, delay_s: float) -> None:
-        """Hand it back for later."""
-        await self._msg.nak(delay=delay_s)
+        """Hand it back for later; nothing where its fate was told before."""
+        with contextlib.suppress(nats.errors.MsgAlreadyAckdError):
+            await self._msg.nak(delay=delay_s)
 
     async def in_progress(self) -> None:
         """Ask for another acknowledgement window."""
@@ -282,4 +283,4 @@ def no_broker(url: str, error: Exception) -> ContractError:
     """Say that no broker is there, and what to do."""
     shown = url.rpartition("@")[2]
     hint = "start one with `smallmesh up`, or name yours with --nats URL or SMALLMESH_NATS_URL"
-    return ContractError(ErrorCode.UNAVAILABLE, f"no NATS broker at {shown} ({error or type(error).__name__}): {hint}")
+    return ContractError(ErrorCode.UNAVAILABLE, f"no NATS broker at {shown} ({str(error) or type(error).__name__}): {hint}")

@@ -11,10 +11,12 @@ from nats.micro import add_service
 from nats.micro.request import ERROR_CODE_HEADER, ERROR_HEADER, Request
 from nats.micro.service import EndpointConfig, Service, ServiceConfig
 
-from smallmesh.bus.port import Call, Endpoint, ServiceInfo, ServiceSpec
-from smallmesh_contracts import Answer, ContractError, ErrorCode
+from smallmesh.bus.port import Call, Endpoint, ServiceInfo, ServiceSpec, error_reply
+from smallmesh_contracts import ContractError, ErrorCode
 
 INFO_SUBJECT = "$SRV.INFO"
+STOP_GRACE_S = 2.0
+"""A run may take as long as its caller asks for: a stop does not wait for it."""
 _QUIET_S = 0.05
 
 
@@ -53,22 +55,33 @@ class NatsService:
         return EndpointConfig(name=endpoint.name, handler=received, subject=endpoint.subject, metadata=dict(endpoint.metadata))
 
     async def _answer(self, endpoint: Endpoint, request: Request) -> None:
-        reply = await endpoint.handler(Call(request.subject, request.data, request.headers or {}))
+        try:
+            reply = await endpoint.handler(Call(request.subject, request.data, request.headers or {}))
+        except asyncio.CancelledError:  # this process is stopping
+            await _refuse(request, ContractError(ErrorCode.UNAVAILABLE, "stopped before it was answered", retry_after_s=1.0))
+            raise
+        except Exception as error:  # noqa: BLE001 - whoever asked gets every failure as a typed error
+            reply = error_reply(error)
         headers = {ERROR_CODE_HEADER: reply.error, ERROR_HEADER: reply.error} if reply.error else None
         with contextlib.suppress(ValueError, nats.errors.Error):  # nobody waits any more
             await request.respond(reply.body, headers=headers)
 
     async def stop(self) -> None:
-        """Answer nothing new; calls in hand are answered first."""
+        """Answer nothing new; calls in hand may end within a moment, and are told so if they do not."""
         if self._service is not None:
             with contextlib.suppress(nats.errors.Error):
                 await self._service.stop()
         if self._calls:
-            await asyncio.wait(self._calls)
+            _, unfinished = await asyncio.wait(self._calls, timeout=STOP_GRACE_S)
+            for call in unfinished:
+                call.cancel()
+            if unfinished:
+                await asyncio.wait(unfinished)
 
 
 async def _refuse(request: Request, error: ContractError) -> None:
-    await request.respond_error(error.info.code.value, error.info.message, Answer(error=error.info).to_bytes())
+    with contextlib.suppress(ValueError, nats.errors.Error):  # nobody waits any more
+        await request.respond_error(error.info.code.value, error.info.message, error_reply(error).body)
 
 
 async def collect(client: Client, wait_s: float) -> list[ServiceInfo]:

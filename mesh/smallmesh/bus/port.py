@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from smallmesh.bus.layout import Consumer
+from smallmesh_contracts import Answer, ContractError, ErrorCode, ErrorInfo
 
 Headers = Mapping[str, str]
 
@@ -61,6 +62,15 @@ class Reply:
     error: str | None = None
 
 
+def error_reply(raised: Exception) -> Reply:
+    """Return the reply to a call whose handler raised: a caller never waits in vain for an error."""
+    if isinstance(raised, ContractError):
+        info = raised.info
+    else:
+        info = ErrorInfo(code=ErrorCode.INTERNAL, message=f"{type(raised).__name__} while answering", retryable=True)
+    return Reply(Answer(error=info).to_bytes(), info.code.value)
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """A request that somebody waits for."""
@@ -111,7 +121,7 @@ class Subscription(Protocol):
     """Something that can be stopped."""
 
     async def stop(self) -> None:
-        """Take nothing more. Work in hand is not touched."""
+        """Take nothing more. What is in hand may end within a moment; what does not is cancelled, and hands itself back."""
 
 
 class Bus(Protocol):

@@ -1,5 +1,6 @@
 """Errors for people and scripts: one line that says what to do, and an exit code. No traceback for what is expected."""
 
+import json
 import sys
 
 from pydantic import ValidationError
@@ -52,3 +53,11 @@ def _in_our_words(error: Exception) -> Exception:
         extra = _EXTRAS[error.name]
         return CatalogueError(f"{error.name} is not installed: this needs the extra `{extra}` (pip install 'smallmesh[{extra}]')")
     return error
+
+
+def message_in(line: str) -> str | None:
+    """Return the message of an error that another `smallmesh --json` printed; None where the line is something else."""
+    try:
+        return str(json.loads(line)["error"]["message"])
+    except (ValueError, LookupError, TypeError):
+        return None

@@ -7,21 +7,16 @@ from typing import Any
 
 from rich.console import Console
 
-console = Console(highlight=False)
-notes = Console(stderr=True, highlight=False)
 WIDE = 160
 """Columns where there is no terminal: nobody wraps a log or a pipe."""
+console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
+notes = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else WIDE)
 
 
 def print_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
     """Print one value as one line of JSON."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
     sys.stdout.flush()
-
-
-def wide_console() -> Console:
-    """Return a console for tables that is wide where the output is not a terminal."""
-    return console if console.is_terminal else Console(highlight=False, width=WIDE)
 
 
 def printable(text: str) -> str:

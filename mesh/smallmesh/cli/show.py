@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -110,8 +111,14 @@ def provenance_text(provenance: Provenance | None) -> Text:
     return Text(" · ".join(parts), "dim")
 
 
-def task_table(result: TaskResult) -> Table:
-    """Return the answers of a task as a table."""
+def print_task(result: TaskResult, console: Console) -> None:
+    """Print a task's answers, and how it ended."""
+    if result.answers:
+        console.print(_task_table(result))
+    console.print(_task_line(result))
+
+
+def _task_table(result: TaskResult) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("answer")
     table.add_column("value", ratio=1)
@@ -123,8 +130,7 @@ def task_table(result: TaskResult) -> Table:
     return table
 
 
-def task_line(result: TaskResult) -> Text:
-    """Return how a task ended, in one line."""
+def _task_line(result: TaskResult) -> Text:
     status = result.status.value
     parts = Text.assemble((status, STYLES.get(status, "red")), f" in {result.took_ms:.1f} ms")
     parts.append(f" · {result.data_class.value} · {result.task_id}", "dim")

@@ -1,10 +1,12 @@
 """Where the broker is, and a connection to it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from smallmesh.settings import settings
+from smallmesh_contracts import ContractError, ErrorCode
 
 if TYPE_CHECKING:
     from smallmesh.bus.nats import NatsBus
@@ -24,6 +26,9 @@ def find_url(named: str | None) -> str:
     return chosen.nats_url
 
 
+CONNECT_S = 3.0
+
+
 @asynccontextmanager
 async def connected(named: str | None) -> "AsyncIterator[NatsBus]":
     """Connect to the broker.
@@ -31,13 +36,36 @@ async def connected(named: str | None) -> "AsyncIterator[NatsBus]":
     Raises:
         ContractError: ``unavailable``, saying what to do.
     """
-    from smallmesh.bus.nats import NatsBus  # noqa: PLC0415 - `serve` needs the address only
+    from smallmesh.bus.nats import NatsBus, no_broker  # noqa: PLC0415 - `serve` needs the address only
 
-    bus = await NatsBus.connect(find_url(named), name="smallmesh-cli")
+    url = find_url(named)
+    check_reachable(url)
+    try:
+        async with asyncio.timeout(CONNECT_S):  # a connection that is meant to last tries for ever
+            bus = await NatsBus.connect(url, name="smallmesh-cli")
+    except TimeoutError:
+        raise no_broker(url, TimeoutError("something listens, but does not speak NATS")) from None
     try:
         yield bus
     finally:
         await bus.close()
+
+
+def check_reachable(url: str) -> None:
+    """See that something listens at an address, before anything is built on it.
+
+    Raises:
+        ContractError: ``unavailable`` where nothing does, ``invalid_request`` for what is no address.
+    """
+    from smallmesh.broker import reachable  # noqa: PLC0415
+    from smallmesh.bus.nats import no_broker  # noqa: PLC0415
+
+    try:
+        if reachable(url, CONNECT_S):
+            return
+    except ValueError as error:
+        raise ContractError(ErrorCode.INVALID_REQUEST, f"not the address of a broker: {without_password(url)} ({error})") from None
+    raise no_broker(url, ConnectionError("nothing listens there"))
 
 
 def without_password(url: str) -> str:

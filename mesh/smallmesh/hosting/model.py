@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smallmesh.agent import TaggedWord, Usage, WindowScores
-from smallmesh.hosting.card import ModelCard, verified_file
+from smallmesh.hosting.card import ModelCard, ModelError, verified_file
+from smallmesh.hosting.sentences import Span, split_sentences
 from smallmesh.hosting.tagging import TagHead
 from smallmesh.hosting.thread import ModelThread
 from smallmesh.hosting.windows import Window, Windower
@@ -41,6 +42,7 @@ class HostedModel:
     def __init__(self, card: ModelCard, folder: Path) -> None:
         """Prepare; :meth:`start` verifies, loads and warms up."""
         self.card = card
+        self.n_embd = 0
         self._folder = folder
         self.thread: ModelThread[_Loaded] = ModelThread(self._load, card.id)
 
@@ -73,10 +75,15 @@ class HostedModel:
         return Reader(self, lane, usage)
 
     def _load(self) -> _Loaded:
-        from smallmesh.hosting.llama import Encoder  # noqa: PLC0415 - only a process that hosts a model pays for llama_cpp
+        from smallmesh.hosting.llama import Encoder, ModelLoadError  # noqa: PLC0415 - only a process that hosts a model pays for it
 
         path = verified_file(self.card, self._folder)
-        encoder = Encoder(path, pooling=self.card.pooling, n_threads=self.card.n_threads, window=self.card.window)
+        try:
+            encoder = Encoder(path, pooling=self.card.pooling, n_threads=self.card.n_threads, window=self.card.window)
+        except ModelLoadError as error:
+            msg = f"{error}; is there enough memory, and is the file whole?"
+            raise ModelError(msg) from error
+        self.n_embd = encoder.n_embd
         head = TagHead.from_gguf(path) if self.card.pooling == "none" else None
         temperature = float(encoder.metadata().get("smallmesh.temperature", "1.0"))
         return _Loaded(encoder, Windower(encoder.tokenize, self.card.window), head, temperature)
@@ -98,17 +105,20 @@ class Reader:
     async def classify(self, text: str, *, max_windows: int | None = None) -> Sequence[WindowScores]:
         """Return calibrated label probabilities, window by window."""
         self._require("rank")
-        return [
-            await self._pass(window, lambda m, w=window: _scores(m, w))  # type: ignore[misc]
-            for window in await self._windows(text, limit=max_windows)
-        ]
+        windows = await self._windows(text, limit=max_windows)
+        if not windows:
+            raise ContractError(ErrorCode.INVALID_REQUEST, "the text has no word in it")
+        return [await self._pass(window, lambda m, w=window: _scores(m, w)) for window in windows]  # type: ignore[misc]
 
     async def tag(self, text: str) -> Sequence[TaggedWord]:
-        """Return every word with its label."""
+        """Return every word with its label, sentence by sentence, as the tagger was trained."""
         self._require("none")
+        return [word for sentence in split_sentences(text) for word in await self._tag(text, sentence)]
+
+    async def _tag(self, text: str, sentence: Span) -> list[TaggedWord]:
         tagged: list[TaggedWord] = []
-        for window in await self._windows(text, overlap=TAG_OVERLAP):
-            words = await self._pass(window, lambda m, w=window: _tags(m, w))  # type: ignore[misc]
+        for window in await self._windows(text[sentence.start : sentence.end], overlap=TAG_OVERLAP):
+            words = await self._pass(window, lambda m, w=window: _tags(m, w, sentence.start))  # type: ignore[misc]
             half = window.new_from // 2  # of the repeated words the later half is better seen from this window
             if window.new_from:
                 del tagged[len(tagged) - (window.new_from - half) :]
@@ -126,14 +136,13 @@ class Reader:
             await self._pass(window, lambda m, w=window: m.encoder.vector(w.tokens))  # type: ignore[misc]
             for window in await self._windows(text)
         ]
+        if not parts:  # nothing but characters that no word is made of: nearest to nothing
+            return np.zeros(self._model.n_embd, np.float32)
         mean = np.mean(parts, axis=0, dtype=np.float32)
         return np.asarray(mean / (np.linalg.norm(mean) or 1.0), np.float32)
 
     async def _windows(self, text: str, *, overlap: int = 0, limit: int | None = None) -> list[Window]:
-        windows = await self._model.thread.run(lambda m: m.windower.windows(text, overlap=overlap, limit=limit), self._lane)
-        if not windows:
-            raise ContractError(ErrorCode.INVALID_REQUEST, "the text has no word in it")
-        return windows
+        return await self._model.thread.run(lambda m: m.windower.windows(text, overlap=overlap, limit=limit), self._lane)
 
     async def _pass(self, window: Window, job: Callable[[_Loaded], T]) -> T:
         result = await self._model.thread.run(job, self._lane)
@@ -153,9 +162,9 @@ def _scores(model: _Loaded, window: Window) -> WindowScores:
     return WindowScores(window.start, window.end, len(window.tokens), dict(zip(model.encoder.labels, probabilities, strict=True)))
 
 
-def _tags(model: _Loaded, window: Window) -> list[TaggedWord]:
+def _tags(model: _Loaded, window: Window, base: int) -> list[TaggedWord]:
     assert model.head is not None
     firsts = [first for first in window.firsts if first < len(window.tokens)]
     words = window.words[: len(firsts)]
     labelled = model.head.tag(model.encoder.vectors(window.tokens)[firsts], words)
-    return [TaggedWord(w.start, w.end, label, p) for w, (label, p) in zip(words, labelled, strict=True)]
+    return [TaggedWord(base + w.start, base + w.end, label, p) for w, (label, p) in zip(words, labelled, strict=True)]

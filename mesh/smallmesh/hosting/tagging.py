@@ -13,7 +13,7 @@ from smallmesh.hosting.gguf_meta import read_metadata
 from smallmesh.hosting.words import Word, case_features
 
 PREFIX = "smallmesh.tagger."
-TYPES = ("PER", "ORG", "LOC")
+TYPES = ("PERSON", "ORGANIZATION", "LOCATION")
 LABELS = ("O", *(f"{edge}-{kind}" for kind in TYPES for edge in ("B", "I")))
 
 Matrix = NDArray[np.float32]

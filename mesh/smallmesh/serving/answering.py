@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from smallmesh.agent import Agent, Model, Usage
 from smallmesh.hosting.card import ModelCard
 from smallmesh.telemetry import Span, logger, names, span
-from smallmesh_contracts import Address, Answer, ContractError, ErrorCode, Lane, Provenance, check_size, decode, limits
+from smallmesh_contracts import Address, AgentResult, Answer, ContractError, ErrorCode, Lane, Provenance, check_size, decode, limits
 
 PROMPT_FILE = "prompt.toml"
 RULES = "rules"
@@ -67,7 +67,7 @@ class Answering:
         with self._span(address, lane) as opened:
             async with asyncio.timeout(min(budget_s, self.agent.time_budget_s)):
                 raw = await self.agent.respond(request, self.host.reader(lane, usage))
-            result = self.agent.result.model_validate(raw.model_dump())
+            result = self._validated(raw)
             worked_ms = (time.perf_counter() - began) * 1000
             opened.set_attribute(names.GEN_AI_INPUT_TOKENS, usage.tokens)
             opened.set_attribute(names.WINDOWS, usage.windows)
@@ -86,6 +86,14 @@ class Answering:
                 worked_ms=round(worked_ms, 3),
             ),
         )
+
+    def _validated(self, raw: object) -> AgentResult:
+        """Return what the agent gave once it fits the agent's own result type, whatever it is."""
+        if not isinstance(raw, AgentResult):
+            raise ContractError(ErrorCode.INVALID_OUTPUT, f"the answer is no {self.agent.result.__name__}")
+        given = raw.model_dump(warnings=False)  # a warning would quote the values
+        result: AgentResult = self.agent.result.model_validate(given)
+        return result
 
     def _span(self, address: Address | None, lane: Lane) -> AbstractContextManager[Span]:
         attributes = {

@@ -10,7 +10,7 @@ from rich.table import Table
 from smallmesh.bus import ServiceInfo
 from smallmesh.cli.exits import Exit
 from smallmesh.cli.options import AsJson, Nats
-from smallmesh.cli.output import notes, print_json, printable, wide_console
+from smallmesh.cli.output import console, notes, print_json, printable
 from smallmesh.cli.where import connected, find_url, without_password
 
 EXAMPLES = (
@@ -32,7 +32,7 @@ def command(
     if as_json:
         print_json([asdict(one) for one in found])
     elif found:
-        wide_console().print(_table(found))
+        console.print(_table(found))
     else:
         notes.print(f"nobody answers at {without_password(find_url(nats))}: start a mesh with `smallmesh up`")
     if not found:

@@ -8,7 +8,7 @@ import typer
 from smallmesh.cli.exits import Exit
 from smallmesh.cli.options import DEFAULT_TENANT, AsJson, Nats, Tenant
 from smallmesh.cli.output import console, notes, print_json
-from smallmesh.cli.show import task_line, task_table
+from smallmesh.cli.show import print_task
 from smallmesh.cli.where import connected
 from smallmesh_contracts import Address, DataClass, Status, TaskResult, decode, subjects
 
@@ -36,8 +36,7 @@ def command(
     if as_json:
         print_json([result.model_dump(mode="json") for result in found])
     for result in found if not as_json else ():
-        console.print(task_table(result))
-        console.print(task_line(result))
+        print_task(result, console)
     if not found:
         notes.print(f"no result for {task_id} of tenant {tenant}: it is not done yet, was never submitted, or is older than a day")
     if not found or any(result.status is not Status.COMPLETED for result in found):

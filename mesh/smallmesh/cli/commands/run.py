@@ -10,7 +10,7 @@ from smallmesh.cli.calls import call
 from smallmesh.cli.exits import Exit
 from smallmesh.cli.options import DEFAULT_TENANT, AsJson, Class, Instruction, Nats, Tenant, Text, names_in, read_text
 from smallmesh.cli.output import console, print_json
-from smallmesh.cli.show import task_line, task_table
+from smallmesh.cli.show import print_task
 from smallmesh.cli.where import connected
 from smallmesh_contracts import (
     DEFAULT_WANTED,
@@ -62,8 +62,7 @@ def command(  # noqa: PLR0913 - its options
     if as_json:
         print_json(result.model_dump(mode="json"))
     else:
-        console.print(task_table(result))
-        console.print(task_line(result))
+        print_task(result, console)
     if result.status is not Status.COMPLETED:
         raise typer.Exit(Exit.ERROR)
 
