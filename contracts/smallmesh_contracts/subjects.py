@@ -11,6 +11,7 @@ from smallmesh_contracts.address import ADDRESS_TOKENS, Address, DataClass, Lane
 MAJOR = 1
 ROOT = f"slm.v{MAJOR}"
 AUDIT = f"{ROOT}.audit"
+ALL_RESULTS = f"{ROOT}.result.>"
 _ADDRESS_AFTER = {"submit": 1, "work": 2, "escalate": 1, "result": 0, "stored": 1, "done": 0, "delta": 0}
 """How many tokens stand between a subject's kind and the address in it."""
 _LANE_AFTER = {"submit": 0, "work": 1, "escalate": 0}
@@ -101,9 +102,9 @@ def any_done(data_class: DataClass, tenant: str = "*") -> str:
     return f"{ROOT}.done.{tenant}.{data_class.value}.*"
 
 
-def any_dead() -> str:
-    """Return the filter for all dead letters."""
-    return f"{ROOT}.dead.*.*"
+def any_dead(data_class: DataClass | None = None) -> str:
+    """Return the filter for dead letters of one class, or of all."""
+    return f"{ROOT}.dead.{data_class.value if data_class else '*'}.*"
 
 
 def address_of(subject: str) -> Address:

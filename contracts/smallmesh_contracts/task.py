@@ -72,8 +72,14 @@ class AddressInBody(Wire):
     lane: Lane | None = Field(default=None, strict=False)
 
 
-def decode_task(body: bytes, address: Address, lane: Lane) -> Task:
+def decode_task(body: bytes, address: Address, lane: Lane, *, names_id: bool = True) -> Task:
     """Validate a submitted body against its own rules and against its subject.
+
+    Args:
+        body: The bytes.
+        address: From the subject.
+        lane: From the subject.
+        names_id: Whether the subject holds the task's id; a run's does not, and an id in its body says nothing.
 
     Raises:
         ContractError: ``unsupported_version``, ``too_long`` or ``invalid_request``.
@@ -82,7 +88,8 @@ def decode_task(body: bytes, address: Address, lane: Lane) -> Task:
     if not address.is_valid():
         raise ContractError(ErrorCode.INVALID_REQUEST, "tenant and task id must match [A-Za-z0-9_-]{1,64}")
     task = decode(Task, body)
-    _check_claims(decode(AddressInBody, body), address, lane)
+    claims = decode(AddressInBody, body)
+    _check_claims(claims if names_id else claims.model_copy(update={"id": None}), address, lane)
     check_size("text", task.text, TEXT_BYTES[lane])
     check_size("instruction", task.instruction or "", INSTRUCTION_BYTES)
     check_size("metadata", _as_json(task.metadata), METADATA_BYTES)

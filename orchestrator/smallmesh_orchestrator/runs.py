@@ -56,7 +56,7 @@ class Runs:
     async def _run(self, call: Call, address: Address) -> TaskResult:
         arrived_at, digest = self._bus.now(), digest_of(call.body)
         try:
-            task = decode_task(call.body, address, Lane.INTERACTIVE)
+            task = decode_task(call.body, address, Lane.INTERACTIVE, names_id=False)
             return await self._flow.run(Job(address, Lane.INTERACTIVE, task, digest, arrived_at), self._ask)
         except Exception as error:  # noqa: BLE001 - the caller gets every failure as a typed error
             return TaskResult(

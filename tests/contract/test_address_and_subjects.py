@@ -3,7 +3,7 @@ import string
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from smallmesh_contracts import Address, DataClass, Lane, is_subject_safe, subjects
@@ -64,6 +64,8 @@ def test_the_lane_is_read_back_from_every_subject_that_has_one(address, lane, ag
 
 @unhurried
 @given(st.text(max_size=70) | tokens | tokens.map(lambda token: token + "\n") | st.text(sorted(ALPHABET), min_size=65, max_size=70))
+@example("Az09_-" + "x" * 58)
+@example("Az09_-" + "x" * 59)
 def test_a_token_is_safe_exactly_if_it_keeps_to_alphabet_and_length(token):
     assert is_subject_safe(token) == (1 <= len(token) <= 64 and set(token) <= ALPHABET)
 
@@ -100,6 +102,7 @@ def test_an_unknown_class_or_another_number_of_tokens_is_no_address(tokens):
         "slm.v1.dead.public.ner",
         "slm.v2.submit.bulk.acme.public.t-1",
         "other.v1.done.acme.public.t-1",
+        "done.acme.public.t-1",
         "slm.v1",
         "",
     ],
@@ -117,6 +120,7 @@ def test_a_subject_without_an_address_gives_none(subject):
         "slm.v1.submit",
         "slm.v1.work.ner",
         "slm.v2.submit.bulk.acme.public.t-1",
+        "submit.bulk.acme.public.t-1",
         "slm.v1.done.bulk.public.t-1",
         "slm.v1.result.interactive.public.t-1.ner.entities",
         "",

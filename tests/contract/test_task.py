@@ -159,6 +159,8 @@ BAD = {
     "a version that is null": _body(version=None),
     "a version that is a text": _body(version=SECRET),
     "a version of three parts": _body(version="1.0.1"),
+    "a version that only begins with a number": _body(version=f"2{SECRET}"),
+    "a version of five digits": _body(version="12345.0"),
     "a version that ends a line": _body(version="1.0\n"),
     # an address that is not the subject's
     "another id": _body(**OWN | {"id": SECRET}),

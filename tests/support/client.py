@@ -104,7 +104,7 @@ class Client:
 
     # ------------------------------------------------------------ single steps
 
-    async def step(
+    async def step(  # noqa: PLR0913 - most callers give the first three
         self,
         agent: str,
         address: Address,

@@ -53,8 +53,8 @@ class Rules(Agent[{request}, {result}]):
 
 AGENT = Rules()
 '''
-_SAY = 'return Answered(said=request.text.split()[0].upper(), confidence=0.9)'
-_GATED = f"await gate(request.text)\n{_SAY}"
+SAY = "return Answered(said=request.text.split()[0].upper(), confidence=0.9)"
+GATED = f"await gate(request.text)\n{SAY}"
 _SUMMARY = 'return SummaryResult(summary=request.text[:40], method="extractive", sentences=1)'
 _JUDGE = f"""
 verdict = "complex" if "{HARD}" in f"{{request.instruction}} {{request.text}}" else "simple"
@@ -62,7 +62,9 @@ return ComplexityResult(verdict=verdict, probabilities={{verdict: 1.0}}, reasons
 """
 
 
-def write_agent(parent: Path, name: str, answer: str, respond: str = _SAY, *, request: str = "AgentRequest", result: str = "Answered") -> None:
+def write_agent(
+    parent: Path, name: str, answer: str, respond: str = SAY, *, request: str = "AgentRequest", result: str = "Answered"
+) -> None:
     """Write one agent's folder; ``respond`` is the body of its method."""
     folder = parent / name
     folder.mkdir(parents=True)
@@ -75,9 +77,10 @@ def write_agent(parent: Path, name: str, answer: str, respond: str = _SAY, *, re
 def write_town(parent: Path, services: Path) -> Path:
     """Write agents for the four default answers, and lend them the shipped escalation; return the folder.
 
-    Sentiment's agent is gated.
+    Sentiment's agent is gated, and so is a fifth one, ``patient``.
     """
-    write_agent(parent, "sentiment", "sentiment", _GATED)
+    write_agent(parent, "sentiment", "sentiment", GATED)
+    write_agent(parent, "patient", "patience", GATED)
     write_agent(parent, "ner", "entities")
     write_agent(parent, "summarizer", "summary", _SUMMARY, result="SummaryResult")
     write_agent(parent, "complexity_router", "complexity", _JUDGE, request="ComplexityRequest", result="ComplexityResult")

@@ -85,11 +85,11 @@ RESULTS = Stream(
     kind="once",
     max_age_s=limits.MAX_TIMEOUT_S + HOUR_S,
     max_bytes=8 * GIB,
-    announces=(f"{subjects.ROOT}.result.>", f"{subjects.ROOT}.stored.result.>"),
+    announces=(subjects.ALL_RESULTS, subjects.stored(subjects.ALL_RESULTS)),
 )
 DONE = Stream("SLM_DONE", tuple(subjects.any_done(c) for c in DataClass), kind="once", max_age_s=DAY_S, max_bytes=8 * GIB)
 DEAD = Stream(
-    "SLM_DEAD", tuple(f"{subjects.ROOT}.dead.{c.value}.*" for c in DataClass), kind="log", max_age_s=30 * DAY_S, max_bytes=2 * GIB
+    "SLM_DEAD", tuple(subjects.any_dead(c) for c in DataClass), kind="log", max_age_s=30 * DAY_S, max_bytes=2 * GIB
 )
 AUDIT = Stream("SLM_AUDIT", (subjects.AUDIT,), kind="log", max_age_s=0.0, max_bytes=1 * GIB, sealed_against_deletion=True)
 

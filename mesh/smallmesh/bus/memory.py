@@ -8,8 +8,10 @@ Its behaviour is held to that of NATS by one suite of tests that runs over both.
 import asyncio
 import itertools
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 from smallmesh.bus.layout import Consumer, stream_of
 from smallmesh.bus.port import Call, Delivery, Endpoint, Headers, Message, Reply, ServiceInfo, ServiceSpec, Subscription, error_reply
@@ -75,10 +77,20 @@ class MemoryDelivery:
 
 @dataclass(slots=True)
 class _Stop:
-    how: Callable[[], None]
+    how: Callable[[], Awaitable[None]]
 
     async def stop(self) -> None:
-        self.how()
+        await self.how()
+
+
+async def _end(in_hand: Collection["asyncio.Task[Any]"], grace_s: float) -> None:
+    """Wait for what is in hand, and cancel what takes longer than ``grace_s`` seconds."""
+    if in_hand:
+        _, unfinished = await asyncio.wait(in_hand, timeout=grace_s)
+        for task in unfinished:
+            task.cancel()
+        if unfinished:
+            await asyncio.wait(unfinished)
 
 
 class _Consuming:
@@ -117,12 +129,7 @@ class _Consuming:
     async def stop(self) -> None:
         self._delivering.cancel()
         self._bus.leave(self)
-        if self._in_hand:
-            _, unfinished = await asyncio.wait(self._in_hand, timeout=self._bus.stop_grace_s)
-            for task in unfinished:
-                task.cancel()
-            if unfinished:
-                await asyncio.wait(unfinished)
+        await _end(self._in_hand, self._bus.stop_grace_s)
 
 
 class _Serving:
@@ -130,14 +137,14 @@ class _Serving:
 
     def __init__(self, spec: ServiceSpec) -> None:
         self.spec = spec
-        self._calls: set[asyncio.Task[Reply]] = set()
+        self.calls: set[asyncio.Task[Reply]] = set()
 
     def begin(self, endpoint: Endpoint, call: Call) -> "asyncio.Task[Reply]":
-        if len(self._calls) >= self.spec.slots:
+        if len(self.calls) >= self.spec.slots:
             return asyncio.create_task(_refused(ContractError(ErrorCode.OVERLOADED, "too many calls in hand", retry_after_s=0.5)))
         task = asyncio.create_task(_answered(endpoint, call))
-        self._calls.add(task)
-        task.add_done_callback(self._calls.discard)
+        self.calls.add(task)
+        task.add_done_callback(self.calls.discard)
         return task
 
 
@@ -148,6 +155,8 @@ async def _refused(error: ContractError) -> Reply:
 async def _answered(endpoint: Endpoint, call: Call) -> Reply:
     try:
         return await endpoint.handler(call)
+    except asyncio.CancelledError:
+        return error_reply(ContractError(ErrorCode.UNAVAILABLE, "stopped before it was answered", retry_after_s=1.0))
     except Exception as error:  # noqa: BLE001 - whoever asked gets every failure as a typed error
         return error_reply(error)
 
@@ -161,7 +170,7 @@ class MemoryBus:
         log: What was appended, by message id.
         full: Names of streams that refuse as if they were full.
         ahead_s: How far the broker's clock is ahead of this machine's.
-        stop_grace_s: What is in hand when a consumer stops may end within this; what does not is cancelled.
+        stop_grace_s: What is in hand when a consumer or service stops may end within this; what does not is cancelled.
     """
 
     kept: dict[str, _Stored] = field(default_factory=dict)
@@ -171,7 +180,7 @@ class MemoryBus:
     stop_grace_s: float = 2.0
     _sequence: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
     _watchers: list[tuple[str, Callable[[Message], None]]] = field(default_factory=list)
-    _services: list["_Serving"] = field(default_factory=list)
+    _services: list[_Serving] = field(default_factory=list)
     _turns: "itertools.count[int]" = field(default_factory=itertools.count)
     _consuming: list[_Consuming] = field(default_factory=list)
 
@@ -247,7 +256,10 @@ class MemoryBus:
         """Call ``seen`` for what passes by from now on."""
         entry = (subject, seen)
         self._watchers.append(entry)
-        return _Stop(lambda: self._watchers.remove(entry))
+        return _Stop(partial(self._unwatch, entry))
+
+    async def _unwatch(self, entry: tuple[str, Callable[[Message], None]]) -> None:
+        self._watchers.remove(entry)
 
     async def consume(self, consumer: Consumer, handle: Callable[[Delivery], Awaitable[None]], *, slots: int) -> Subscription:
         """Deliver what is kept and matches, oldest first, until it is acknowledged."""
@@ -259,7 +271,11 @@ class MemoryBus:
         """Answer calls until stopped."""
         serving = _Serving(spec)
         self._services.append(serving)
-        return _Stop(lambda: self._services.remove(serving))
+        return _Stop(partial(self._close, serving))
+
+    async def _close(self, serving: _Serving) -> None:
+        self._services.remove(serving)
+        await _end(serving.calls, self.stop_grace_s)
 
     async def services(self, wait_s: float) -> list[ServiceInfo]:  # noqa: ARG002 - the form is the seam's
         """Return the services here."""

@@ -32,7 +32,15 @@ class Health:
         except OSError as error:
             msg = f"health port {self._host}:{self._port} cannot be opened ({error.strerror}): set SMALLMESH_HEALTH_PORT, 0 takes a free one"
             raise OSError(msg) from error
-        config = uvicorn.Config(self._answer, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(
+            self._answer,
+            interface="asgi3",  # uvicorn takes a bound method for an ASGI 2 application
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            timeout_graceful_shutdown=1,
+        )
         self._server = _Server(config)
         self._serving = asyncio.create_task(self._server.serve([listening]))
         host, port = listening.getsockname()[:2]

@@ -1,0 +1,85 @@
+"""The meshes of these tests: ``real`` hosts the shipped models, ``town`` is of rules and made to be shot at."""
+
+import uuid
+
+import pytest
+import pytest_asyncio
+
+from smallmesh.bus.layout import escalation_consumers, lease_consumers, step_consumers
+from smallmesh.bus.nats import NatsBus
+from smallmesh.catalogue import Catalogue
+from smallmesh.supervise import Mesh
+from smallmesh_contracts import DataClass
+from tests.support.client import Client
+from tests.support.meshes import RUNNABLE, SERVICES, missing_pieces, shipped
+from tests.support.rules import Gate, write_town
+
+SOON_S = 3.0
+"""Silence after which the broker gives a message away, where a test is about that."""
+LATE_S = 300.0
+"""The same where a test is about a message that is handed back: nobody waits that long for it."""
+LATE_AGENT = "patient"
+LATE_CLASS = DataClass.RESTRICTED
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_frontier():
+    """Keep a key that the developer has out of every process of these tests."""
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("ANTHROPIC_API_KEY", "SMALLMESH_FRONTIER_BASE_URL", "OTEL_EXPORTER_OTLP_ENDPOINT"):
+            patched.delenv(name, raising=False)
+        yield
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def real():
+    lacking = {name: missing_pieces(found.folder, RUNNABLE) for name, found in shipped().items()}
+    if any(lacking.values()):
+        pytest.skip(f"models are missing: {', '.join(name for name, pieces in lacking.items() if pieces)}")
+    async with Mesh.start(agent_path=[SERVICES], scale={"sentiment": 2}) as mesh:
+        await mesh.ready(120)
+        yield mesh
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def customer(real):
+    async with Client.connected(real.url) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def town_folder(tmp_path_factory):
+    return write_town(tmp_path_factory.mktemp("town") / "agents", SERVICES)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def town(town_folder):
+    scale = {"orchestrator": 2}
+    waits = {"step_ack_wait_s": str(SOON_S), "lease_ack_wait_s": str(SOON_S)}
+    async with Mesh.start(agent_path=[town_folder], scale=scale, **waits) as mesh:
+        await _shorten_waits(mesh, Catalogue.load([town_folder]))
+        await mesh.ready(120)
+        yield mesh
+
+
+async def _shorten_waits(mesh: Mesh, catalogue: Catalogue) -> None:
+    steps = [c for name in catalogue.agents for c in step_consumers(name, LATE_S if name == LATE_AGENT else SOON_S).values()]
+    leases = [c for kind in DataClass for c in lease_consumers([kind], LATE_S if kind is LATE_CLASS else SOON_S)]
+    escalations = escalation_consumers("escalation", SOON_S).values()
+    bus = await NatsBus.connect(mesh.url, name="test")
+    await bus.provision([*steps, *leases, *escalations])
+    await bus.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def backend(town):
+    async with Client.connected(town.url) as client:
+        yield client
+
+
+@pytest.fixture
+def gate(town_folder):
+    """A closed gate, opened at the end whatever happens: nobody is held up for ever."""
+    closed = Gate(town_folder, uuid.uuid4().hex)
+    yield closed
+    closed.open()
