@@ -52,6 +52,15 @@ class RetryPolicy:
         wait = min(self.cap_s, self.base_s * 2.0**doublings)
         return wait * (1 + self.jitter() / 2)
 
+    def check(self, deliveries: int) -> None:
+        """Refuse a message that was delivered more often than allowed: whoever held it before has died of it.
+
+        Raises:
+            ContractError: ``internal``.
+        """
+        if deliveries > self.max_deliveries:
+            raise ContractError(ErrorCode.INTERNAL, f"given up after {deliveries - 1} deliveries that never ended")
+
     def fate(self, error: ErrorInfo, deliveries: int, left_s: float) -> Fate:
         """Decide what becomes of a message that failed on its n-th delivery with ``left_s`` of its budget left."""
         if error.code is ErrorCode.EXPIRED or left_s <= 0:

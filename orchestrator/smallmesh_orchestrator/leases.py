@@ -104,8 +104,7 @@ class Leases:
     async def _result(self, delivery: Delivery, address: Address, lane: Lane, digest: str) -> TaskResult:
         """Work the task out. A failure that another try may cure is raised; any other is the result."""
         try:
-            if delivery.deliveries > self._retry.max_deliveries:
-                raise ContractError(ErrorCode.INTERNAL, f"given up after {delivery.deliveries - 1} deliveries that never ended")
+            self._retry.check(delivery.deliveries)
             task = decode_task(delivery.body, address, lane)
             job = Job(address, lane, task, digest, delivery.arrived_at, seen_before=delivery.deliveries > 1)
             return await self._flow.run(job)

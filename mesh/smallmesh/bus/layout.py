@@ -88,9 +88,7 @@ RESULTS = Stream(
     announces=(subjects.ALL_RESULTS, subjects.stored(subjects.ALL_RESULTS)),
 )
 DONE = Stream("SLM_DONE", tuple(subjects.any_done(c) for c in DataClass), kind="once", max_age_s=DAY_S, max_bytes=8 * GIB)
-DEAD = Stream(
-    "SLM_DEAD", tuple(subjects.any_dead(c) for c in DataClass), kind="log", max_age_s=30 * DAY_S, max_bytes=2 * GIB
-)
+DEAD = Stream("SLM_DEAD", tuple(subjects.any_dead(c) for c in DataClass), kind="log", max_age_s=30 * DAY_S, max_bytes=2 * GIB)
 AUDIT = Stream("SLM_AUDIT", (subjects.AUDIT,), kind="log", max_age_s=0.0, max_bytes=1 * GIB, sealed_against_deletion=True)
 
 STREAMS = (TASKS, WORK, ESCALATE, RESULTS, DONE, DEAD, AUDIT)
@@ -130,9 +128,7 @@ def lease_consumers(classes: Iterable[DataClass], ack_wait_s: float = LEASE_WAIT
 
 def step_consumers(agent: str, ack_wait_s: float = STEP_WAIT_S) -> dict[Lane, Consumer]:
     """Return the consumers that all replicas of one agent share."""
-    return {
-        lane: Consumer(WORK.name, f"{agent}-{lane.value}", subjects.any_work(agent, lane), ack_wait_s, 10_000) for lane in Lane
-    }
+    return {lane: Consumer(WORK.name, f"{agent}-{lane.value}", subjects.any_work(agent, lane), ack_wait_s, 10_000) for lane in Lane}
 
 
 def escalation_consumers(service: str, ack_wait_s: float = STEP_WAIT_S) -> dict[Lane, Consumer]:

@@ -122,7 +122,6 @@ class NatsBus:
         Raises:
             ContractError: ``unavailable``, saying what to do.
         """
-
         try:
             return cls(await nats.connect(**connection_options(url, name=name, lost=lost, problem=problem)))
         except (nats.errors.Error, OSError, TimeoutError) as error:
@@ -140,7 +139,7 @@ class NatsBus:
         if "error" in told:
             hint = "create streams and consumers with `smallmesh provision`"
             raise ContractError(ErrorCode.UNAVAILABLE, f"{consumer.stream} has no consumer {consumer.name}: {hint}")
-        arrived = datetime.fromisoformat(told["ts"][:26].rstrip("Z") + "+00:00")
+        arrived = datetime.fromisoformat(told["ts"])
         self._clock.set(arrived.timestamp(), asked_at, time.monotonic())
 
     def now(self) -> float:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 
 import nats.errors
 from nats.aio.client import Client
@@ -10,6 +9,7 @@ from nats.aio.msg import Msg
 from nats.micro import add_service
 from nats.micro.request import ERROR_CODE_HEADER, ERROR_HEADER, Request
 from nats.micro.service import EndpointConfig, Service, ServiceConfig
+from pydantic import BaseModel, ValidationError
 
 from smallmesh.bus.port import Call, Endpoint, ServiceInfo, ServiceSpec, error_reply
 from smallmesh_contracts import ContractError, ErrorCode
@@ -91,8 +91,8 @@ async def collect(client: Client, wait_s: float) -> list[ServiceInfo]:
     came = asyncio.Event()
 
     async def received(msg: Msg) -> None:
-        with contextlib.suppress(ValueError, KeyError):
-            found.append(_info(json.loads(msg.data)))
+        with contextlib.suppress(ValidationError):
+            found.append(_info(msg.data))
         came.set()
 
     subscription = await client.subscribe(inbox, cb=received)
@@ -108,16 +108,20 @@ async def collect(client: Client, wait_s: float) -> list[ServiceInfo]:
     return sorted(found, key=lambda s: (s.name, s.id))
 
 
-def _info(told: dict[str, object]) -> ServiceInfo:
-    endpoints = told.get("endpoints") or []
-    metadata = told.get("metadata") or {}
-    assert isinstance(endpoints, list)
-    assert isinstance(metadata, dict)
-    return ServiceInfo(
-        name=str(told["name"]),
-        id=str(told["id"]),
-        version=str(told["version"]),
-        description=str(told.get("description", "")),
-        metadata={str(k): str(v) for k, v in metadata.items()},
-        subjects=tuple(str(e["subject"]) for e in endpoints),
-    )
+class _Endpoint(BaseModel):
+    subject: str
+
+
+class _Told(BaseModel):
+    name: str
+    id: str
+    version: str
+    description: str = ""
+    metadata: dict[str, str] | None = None
+    endpoints: list[_Endpoint] | None = None
+
+
+def _info(body: bytes) -> ServiceInfo:
+    told = _Told.model_validate_json(body)
+    subjects = tuple(endpoint.subject for endpoint in told.endpoints or ())
+    return ServiceInfo(told.name, told.id, told.version, told.description, told.metadata or {}, subjects)

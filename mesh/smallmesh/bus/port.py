@@ -20,29 +20,31 @@ class Message:
 
 
 class Delivery(Protocol):
-    """One durable message in hand: it stays the broker's until it is acknowledged.
-
-    Attributes:
-        subject: Where it was published.
-        body: Its bytes.
-        headers: Its headers.
-        deliveries: How often it was delivered, this time included.
-        arrived_at: When the broker took it in, in seconds of the broker's clock.
-        sequence: Its number in its stream.
-    """
+    """One durable message in hand: it stays the broker's until it is acknowledged."""
 
     @property
-    def subject(self) -> str: ...
+    def subject(self) -> str:
+        """Where it was published."""
+
     @property
-    def body(self) -> bytes: ...
+    def body(self) -> bytes:
+        """Its bytes."""
+
     @property
-    def headers(self) -> Headers: ...
+    def headers(self) -> Headers:
+        """Its headers."""
+
     @property
-    def deliveries(self) -> int: ...
+    def deliveries(self) -> int:
+        """How often it was delivered, this time included."""
+
     @property
-    def arrived_at(self) -> float: ...
+    def arrived_at(self) -> float:
+        """When the broker took it in, in seconds of the broker's clock."""
+
     @property
-    def sequence(self) -> int: ...
+    def sequence(self) -> int:
+        """Its number in its stream."""
 
     async def ack(self) -> None:
         """Finish it: the broker forgets it."""

@@ -152,7 +152,9 @@ class Reader:
 
     def _require(self, pooling: str) -> None:
         if self._model.card.pooling != pooling:
-            raise ContractError(ErrorCode.MODEL_FAILED, f"model {self._model.card.id} has pooling {self._model.card.pooling}, not {pooling}")
+            raise ContractError(
+                ErrorCode.MODEL_FAILED, f"model {self._model.card.id} has pooling {self._model.card.pooling}, not {pooling}"
+            )
 
 
 def _scores(model: _Loaded, window: Window) -> WindowScores:
@@ -163,7 +165,8 @@ def _scores(model: _Loaded, window: Window) -> WindowScores:
 
 
 def _tags(model: _Loaded, window: Window, base: int) -> list[TaggedWord]:
-    assert model.head is not None
+    if model.head is None:
+        raise ContractError(ErrorCode.MODEL_FAILED, "the model has no head for tags")
     firsts = [first for first in window.firsts if first < len(window.tokens)]
     words = window.words[: len(firsts)]
     labelled = model.head.tag(model.encoder.vectors(window.tokens)[firsts], words)

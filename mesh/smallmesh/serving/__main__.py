@@ -44,7 +44,7 @@ def main() -> int:
     try:
         return serve(chosen.kind, chosen.name, chosen.classes)
     except (CatalogueError, ModelError, ContractError, OSError) as error:
-        print(f"smallmesh: {chosen.name}: {error}", file=sys.stderr)
+        sys.stderr.write(f"smallmesh: {chosen.name}: {error}\n")
         return FAILED
 
 

@@ -17,7 +17,9 @@ def ask_service(answering: Answering, version: str, metadata: Mapping[str, str])
     agent = answering.agent
 
     async def handle(call: Call) -> Reply:
-        with span(names.ANSWER_ASK, "server", headers=call.headers, attributes={names.AGENT: agent.name, names.MESSAGING_SYSTEM: names.NATS}):
+        with span(
+            names.ANSWER_ASK, "server", headers=call.headers, attributes={names.AGENT: agent.name, names.MESSAGING_SYSTEM: names.NATS}
+        ):
             try:
                 answer = await answering.answer(call.body, Lane.INTERACTIVE, budget_s=agent.time_budget_s, waited_ms=0.0)
             except Exception as error:  # noqa: BLE001 - whoever asked gets every failure as a typed error

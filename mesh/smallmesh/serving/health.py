@@ -30,7 +30,9 @@ class Health:
         try:
             listening = socket.create_server((self._host, self._port))
         except OSError as error:
-            msg = f"health port {self._host}:{self._port} cannot be opened ({error.strerror}): set SMALLMESH_HEALTH_PORT, 0 takes a free one"
+            msg = (
+                f"health port {self._host}:{self._port} cannot be opened ({error.strerror}): set SMALLMESH_HEALTH_PORT, 0 takes a free one"
+            )
             raise OSError(msg) from error
         config = uvicorn.Config(
             self._answer,

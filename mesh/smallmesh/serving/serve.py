@@ -71,7 +71,9 @@ async def _agent(found: AgentFolder, life: Life, chosen: Settings) -> None:
 
         consumers = step_consumers(agent.name, chosen.step_ack_wait_s)
         worker = StepWorker(bus, agent.name, result_subject, respond, _retry(chosen), chosen.step_ack_wait_s / HEARTBEATS_A_WAIT)
-        await _open(door, bus, consumers, Step, worker, names.PROCESS_STEP)
+        await _check(bus, consumers)
+        door.subscribe(consumers, Step, worker, names.PROCESS_STEP)
+        await door.start()
         metadata = {
             "answer": agent.answer,
             "model_id": answering.model_id,
@@ -100,7 +102,9 @@ async def _service(found: ServiceFolder, life: Life, chosen: Settings) -> None:
 
         consumers = escalation_consumers(service.name, chosen.step_ack_wait_s)
         worker = StepWorker(bus, service.name, result_subject, respond, _retry(chosen), chosen.step_ack_wait_s / HEARTBEATS_A_WAIT)
-        await _open(door, bus, consumers, EscalationStep, worker, names.PROCESS_ESCALATION)
+        await _check(bus, consumers)
+        door.subscribe(consumers, EscalationStep, worker, names.PROCESS_ESCALATION)
+        await door.start()
         metadata = {"answer": service.answer, "model_id": ports.frontier.model_id}
         await announce(ServiceSpec(service.name, smallmesh.__version__, service.description, metadata), bus, chosen, stack)
         await life.ended()
@@ -116,22 +120,16 @@ def _host(found: AgentFolder) -> "RulesHost | HostedModel":
 
 
 async def _doors(name: str, life: Life, chosen: Settings, stack: AsyncExitStack) -> tuple[DurableDoor[Any], NatsBus]:
-    door: DurableDoor[Any] = DurableDoor(
-        chosen.nats_url, f"smallmesh-{name}", lost=life.lost, problem=life.problem, graceful_s=GRACEFUL_S
-    )
+    door: DurableDoor[Any] = DurableDoor(chosen.nats_url, f"smallmesh-{name}", lost=life.lost, problem=life.problem, graceful_s=GRACEFUL_S)
     client = await door.connect()
     stack.push_async_callback(door.stop)
     stack.callback(life.end)
     return door, NatsBus(client)
 
 
-async def _open(
-    door: DurableDoor[Any], bus: NatsBus, consumers: Mapping[Lane, Consumer], body: type[Any], worker: StepWorker[Any], operation: str
-) -> None:
+async def _check(bus: NatsBus, consumers: Mapping[Lane, Consumer]) -> None:
     for consumer in consumers.values():
         await bus.check_consumer(consumer)
-    door.subscribe(consumers, body, worker, operation)
-    await door.start()
 
 
 def _retry(chosen: Settings) -> RetryPolicy:

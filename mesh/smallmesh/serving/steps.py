@@ -17,7 +17,20 @@ from smallmesh.bus import Bus, Delivery
 from smallmesh.dead_letters import bury
 from smallmesh.retry import GiveUp, RetryLater, RetryPolicy, error_of
 from smallmesh.telemetry import inject, logger
-from smallmesh_contracts import Address, Answer, ContractError, ErrorCode, ErrorInfo, Lane, StepResult, Wire, decode, digest_of, limits, subjects
+from smallmesh_contracts import (
+    Address,
+    Answer,
+    ContractError,
+    ErrorCode,
+    ErrorInfo,
+    Lane,
+    StepResult,
+    Wire,
+    decode,
+    digest_of,
+    limits,
+    subjects,
+)
 
 RESULT_KEPT_S = 3600.0
 """A result outlives its task's deadline by this, for an orchestrator that comes back late."""
@@ -41,7 +54,7 @@ S = TypeVar("S", bound=Timed)
 class StepWorker(Generic[S]):
     """Handles the work messages of one agent or service."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - made in one place, from what only that place has
         self,
         bus: Bus,
         origin: str,
@@ -71,8 +84,7 @@ class StepWorker(Generic[S]):
         """Run ``work`` on a message and see to its end: acknowledged, handed back or given up."""
         try:
             with self._heartbeat(delivery):
-                if delivery.deliveries > self._retry.max_deliveries:
-                    raise ContractError(ErrorCode.INTERNAL, f"given up after {delivery.deliveries - 1} deliveries that never ended")
+                self._retry.check(delivery.deliveries)
                 await work()
         except asyncio.CancelledError:  # this process is stopping: another replica shall have it at once
             await asyncio.shield(delivery.retry(0.0))
