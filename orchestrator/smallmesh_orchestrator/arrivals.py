@@ -31,17 +31,20 @@ class Arrivals:
             await watch.stop()
 
     def expect(self, subject: str) -> "asyncio.Future[Message]":
-        """Begin to wait for a result; call before the step is published."""
+        """Begin to wait for a result; call before the step is published.
+
+        Each caller gets a future of its own: a replica may hold one task twice.
+        """
         announced = subjects.stored(subject)
         future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(announced, set()).add(future)  # each waits for itself: one that gives up ends no other
+        self._waiting.setdefault(announced, set()).add(future)
         future.add_done_callback(lambda f: self._forget(announced, f))
         return future
 
     def _forget(self, announced: str, future: "asyncio.Future[Message]") -> None:
-        waiting = self._waiting.get(announced, set())
-        waiting.discard(future)
-        if not waiting:
+        futures = self._waiting.get(announced, set())
+        futures.discard(future)
+        if not futures:
             self._waiting.pop(announced, None)
 
     def _stored(self, message: Message) -> None:

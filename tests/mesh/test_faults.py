@@ -118,6 +118,8 @@ async def test_two_orchestrators_that_both_hold_a_task_store_one_result(town, ba
     address = new_address()
     lease = lease_consumers([DataClass.PUBLIC])[0]
     assert lease.subject == subjects.any_submit(Lane.INTERACTIVE, DataClass.PUBLIC)
+    published = []  # also what the broker refuses
+    await backend.bus.watch(subjects.work("sentiment", Lane.INTERACTIVE, address), published.append)
 
     async def given_away() -> bool:
         return (await backend.consumer(lease)).num_redelivered > 0
@@ -128,6 +130,7 @@ async def test_two_orchestrators_that_both_hold_a_task_store_one_result(town, ba
     if not await given_away():  # so the one has it, and not the other that did not move
         with stopped(one):
             await until(given_away, "the broker gives the lease to the other")
+    await until(lambda: len(published) == 2, "both have begun it")
     gate.open()
 
     await assert_done_once(backend, town, address, witness)

@@ -50,7 +50,7 @@ class Health:
 
     async def stop(self) -> None:
         """Close the port."""
-        self._server.should_exit = True
+        self._server.leave.set()
         await self._serving
 
     async def _answer(self, scope: Mapping[str, Any], _receive: object, send: _Send) -> None:
@@ -66,7 +66,16 @@ class Health:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn that leaves the process's signals to the process."""
+    """Uvicorn that leaves the process's signals to the process, and sleeps while nobody asks."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.leave = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Wait for the end; uvicorn's own loop wakes up ten times a second, in every process of the mesh."""
+        await self.leave.wait()
+        self.should_exit = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -35,6 +35,10 @@ from smallmesh_contracts import (
 RESULT_KEPT_S = 3600.0
 """A result outlives its task's deadline by this, for an orchestrator that comes back late."""
 
+FRESH_S = 1.0
+"""A step that was published so recently and never delivered before is done without asking
+whether it still must be: at worst one inference is wasted, and its result changes nothing."""
+
 
 class Timed(Protocol):
     """What every step's body carries."""
@@ -98,15 +102,20 @@ class StepWorker(Generic[S]):
         """Do one step, unless it is done, over or too late."""
         result_subject = self._result_subject(delivery.subject)
         address = subjects.address_of(delivery.subject)
-        if await self._bus.read(subjects.done(address)) is not None:
+        if self._may_be_over(delivery) and await self._is_over(address, result_subject):
             return
-        if delivery.deliveries > 1 and await self._bus.read(result_subject) is not None:
-            return  # on a first delivery nobody can have answered yet but a replica that lost the same race
         left_s = self._left_s(delivery, step.timeout_s)
         if left_s <= 0:
             raise ContractError(ErrorCode.EXPIRED, "the time budget was used up before work began")
         answer = await self._respond(delivery, address, subjects.lane_of(delivery.subject), step, left_s)
         await self._store(result_subject, step.digest, answer, left_s)
+
+    def _may_be_over(self, delivery: Delivery) -> bool:
+        return delivery.deliveries > 1 or self._bus.now() - delivery.arrived_at > FRESH_S
+
+    async def _is_over(self, address: Address, result_subject: str) -> bool:
+        done, own = await asyncio.gather(self._bus.read(subjects.done(address)), self._bus.read(result_subject))
+        return done is not None or own is not None
 
     async def _store(self, subject: str, digest: str, answer: Answer, left_s: float) -> None:
         body = StepResult(digest=digest, answer=answer).to_bytes()
