@@ -20,7 +20,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from smallmesh.bus.nats import NatsBus
 from smallmesh.catalogue import Catalogue
 from smallmesh.cli.errors import report
 from smallmesh.cli.exits import Exit
@@ -28,10 +27,12 @@ from smallmesh.cli.lines import Line, LineReader, Submission
 from smallmesh.cli.output import console, notes, print_json
 from smallmesh.cli.show import answer_text
 from smallmesh.cli.submitting import Outcome, Submitter
+from smallmesh.cli.where import connected
 from smallmesh.frontier.prices import cost_usd, estimate_tokens, price_list
 from smallmesh.frontier.prompt import FrontierPrompt
 from smallmesh.settings import settings
-from smallmesh.supervise import Mesh, ProcessState, run_until_signalled
+from smallmesh.supervise import Mesh, ProcessInfo, ProcessState, run_until_signalled
+from smallmesh.supervise.mesh import BROKER
 from smallmesh_contracts import Answer, DataClass, ErrorCode, Lane, TaskResult, decode
 
 DOCUMENTS = Path(__file__).with_name("demo_documents.jsonl")
@@ -95,7 +96,7 @@ def main() -> int:
         os.environ.pop(FRONTIER_KEY, None)
     times = Times()
     try:
-        documents = run_until_signalled(run(times, quiet=chosen.json))
+        documents = run_until_signalled(run(times, progress(quiet=chosen.json)))
     except Exception as error:
         code = report(error, as_json=chosen.json)
         if code is None:
@@ -107,44 +108,53 @@ def main() -> int:
     return Exit.OK if all(document.outcome.result is not None for document in documents) else Exit.ERROR
 
 
-async def run(times: Times, *, quiet: bool) -> list[Document]:
+async def run(times: Times, shown: Progress) -> list[Document]:
     """Start a mesh, send the documents through it and stop it."""
-    reader = LineReader(TENANT, DataClass.RESTRICTED, Lane.BULK)
-    submissions = list(read_submissions(reader))
-    outcomes: list[Outcome] = []
-    progress = Progress(
-        TextColumn("{task.description:<32}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=notes,
-        disable=quiet or not notes.is_terminal,
-    )
-    with progress:
-        async with Mesh.start(restart=False, on_change=lambda _: show_ready()) as mesh:
-            starting = progress.add_task("starting broker and processes", total=len(mesh.processes))
+    submissions = list(read_submissions(LineReader(TENANT, DataClass.RESTRICTED, Lane.BULK)))
+    with shown:
+        starting = shown.add_task(told("starting a broker and every process", shown), total=None)
 
-            def show_ready() -> None:
-                ready = sum(one.state is ProcessState.READY for one in mesh.processes)
-                progress.update(starting, completed=ready)
+        def changed(process: ProcessInfo) -> None:
+            if process.state is ProcessState.READY:
+                shown.advance(starting)
 
+        async with Mesh.start(restart=False, on_change=changed) as mesh:
+            shown.update(starting, total=sum(process.name != BROKER for process in mesh.processes))
             await mesh.ready(READY_WITHIN_S)
-            show_ready()
             times.ready_s = times.now()
-            working = progress.add_task("documents through the mesh", total=len(submissions))
-            bus = await NatsBus.connect(mesh.url, name="smallmesh-demo")
-
-            def came(outcome: Outcome) -> None:
-                outcomes.append(outcome)
-                progress.advance(working)
-
-            async with Submitter(bus, TENANT, came, in_flight=len(submissions)) as submitter:
-                for submission in submissions:
-                    await submitter.submit(submission)
-                await submitter.finished(DONE_WITHIN_S)
+            outcomes = await send(mesh.url, submissions, shown)
             times.done_s = times.now()
-            await bus.close()
+            told("stopping", shown)
     return list(documents_of(outcomes))
+
+
+async def send(url: str, submissions: Sequence[Submission], shown: Progress) -> list[Outcome]:
+    """Send all documents at once, and return what became of them."""
+    working = shown.add_task(told(f"{len(submissions)} documents through the mesh", shown), total=len(submissions))
+    outcomes: list[Outcome] = []
+
+    def came(outcome: Outcome) -> None:
+        outcomes.append(outcome)
+        shown.advance(working)
+
+    async with connected(url) as bus, Submitter(bus, TENANT, came, in_flight=len(submissions)) as submitter:
+        for submission in submissions:
+            await submitter.submit(submission)
+        await submitter.finished(DONE_WITHIN_S)
+    return outcomes
+
+
+def progress(*, quiet: bool) -> Progress:
+    """Return the bars that are shown meanwhile: at a terminal only."""
+    columns = (TextColumn("{task.description:<36}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=Console(stderr=True, quiet=quiet), disable=quiet or not notes.is_terminal)
+
+
+def told(what: str, shown: Progress) -> str:
+    """Return what is happening, and say it where no bar will."""
+    if shown.disable:
+        shown.console.print(what)
+    return what
 
 
 def read_submissions(reader: LineReader) -> Iterator[Submission]:
@@ -162,12 +172,14 @@ def read_submissions(reader: LineReader) -> Iterator[Submission]:
 
 
 def documents_of(outcomes: Iterable[Outcome]) -> Iterator[Document]:
-    """Put outcomes beside their documents, in the documents' order."""
+    """Put outcomes beside their documents, by kind and then in the documents' order."""
     lines = DOCUMENTS.read_bytes().splitlines()
-    for outcome in sorted(outcomes, key=lambda o: o.submission.line):
-        line = decode(Line, lines[outcome.submission.line - 1])
-        kind = str((line.model_extra or {}).get("kind", ""))
-        yield Document(kind, line, outcome.submission, outcome)
+    read = {number: decode(Line, line) for number, line in enumerate(lines, 1) if line.strip()}
+    kinds = {number: str((line.model_extra or {}).get("kind", "")) for number, line in read.items()}
+    order = list(dict.fromkeys(kinds.values()))
+    for outcome in sorted(outcomes, key=lambda o: (order.index(kinds[o.submission.line]), o.submission.line)):
+        number = outcome.submission.line
+        yield Document(kinds[number], read[number], outcome.submission, outcome)
 
 
 def print_all(documents: Sequence[Document], times: Times, *, as_json: bool) -> None:
@@ -196,12 +208,12 @@ def as_object(document: Document) -> dict[str, Any]:
 def table_of(documents: Sequence[Document]) -> Table:
     """Return the documents as a table, by kind."""
     table = Table(header_style="bold", show_edge=False, pad_edge=False, expand=True)
-    table.add_column("document", ratio=3)
+    table.add_column("document", ratio=4, min_width=18, overflow="fold")
     table.add_column("sentiment", min_width=10, ratio=2)
-    table.add_column("entities", ratio=5)
+    table.add_column("entities", ratio=4)
     table.add_column("summary", ratio=7)
     table.add_column("verdict", min_width=8, ratio=2)
-    table.add_column("answered", ratio=4)
+    table.add_column("answered", ratio=3, min_width=13)
     table.add_column("ms a step\n" + " ".join(f"{short:>4}" for short in COLUMNS.values()), no_wrap=True, min_width=19)
     for number, document in enumerate(documents):
         if number and document.kind != documents[number - 1].kind:
@@ -335,10 +347,8 @@ def frontier_rows(totals: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if cost["those"] is None:
             yield "list price", f"{model}: not on the price list"
         else:
-            yield (
-                "list price",
-                f"{model}: {cost['those']:.4f} USD for those; {cost['all']:.4f} USD had all {totals['documents']} gone there",
-            )
+            all_of_them = f"{cost['all']:.4f} USD had all {totals['documents']} gone there"
+            yield "list price", f"{model}: {cost['those']:.4f} USD for those; {all_of_them}"
     yield "", f"estimated, with {ANSWER_TOKENS} tokens an answer, prices of {totals['prices_seen']}"
 
 

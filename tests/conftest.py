@@ -31,7 +31,12 @@ async def soon():
     """Await something, for as long as patience lasts."""
 
     async def wait(what):
-        return await asyncio.wait_for(what, PATIENCE_S)
+        task = asyncio.ensure_future(what)
+        await asyncio.wait([task], timeout=PATIENCE_S)
+        if not task.done():
+            task.cancel()
+            pytest.fail(f"not within {PATIENCE_S:.0f} s")
+        return task.result()
 
     return wait
 

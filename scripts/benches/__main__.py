@@ -2,13 +2,15 @@
 
 import asyncio
 import json
-from typing import Annotated
+from collections.abc import Coroutine
+from typing import Annotated, Any
 
 import typer
 import uvloop
 from rich.console import Console
 
-from scripts.benches.bus import measure
+from scripts.benches.agents import measure as measure_agents
+from scripts.benches.bus import measure as measure_bus
 from scripts.benches.figures import Report, table
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
@@ -29,8 +31,21 @@ def bus(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Measure what the bus costs: asks and durable tasks of four agents that do nothing, beside raw nats-py."""
+    _show(measure_bus(rounds, load, quiet=as_json), as_json=as_json)
+
+
+@app.command()
+def agents(
+    rounds: Annotated[int, typer.Option(help="Asks of each agent.")] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Measure what the shipped agents take: time to ready, time of an ask, memory, idle processor time."""
+    _show(measure_agents(rounds, quiet=as_json), as_json=as_json)
+
+
+def _show(measuring: Coroutine[Any, Any, Report], *, as_json: bool) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        report: Report = runner.run(measure(rounds, load, quiet=as_json))
+        report = runner.run(measuring)
     if as_json:
         typer.echo(json.dumps(report.as_dict(), indent=1))
     else:

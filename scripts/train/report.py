@@ -29,16 +29,21 @@ through `smallmesh.hosting`, one thread, {cores} cores, {machine}. The model car
 "n" is the number of texts, of gold names where F1 is given, of passes where milliseconds are.
 """
 _MEMORY = """
-import resource, sys
+import sys
 from pathlib import Path
 from smallmesh.hosting.llama import Encoder
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+def peak():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
+
+before = peak()
 pooling = sys.argv[2]
 encoder = Encoder(Path(sys.argv[1]), pooling=pooling, window=256)
 call = {"rank": encoder.scores, "none": encoder.vectors, "mean": encoder.vector}[pooling]
 for start in range(8):
     call(list(range(2000 + start, 2254 + start)))
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+print((peak() - before) / 1024)
 """
 
 

@@ -37,7 +37,7 @@ class Storing:
 
         assert (await bench.bus.read(subject)).headers["traceparent"] == TRACE["traceparent"]
 
-    async def test_a_queue_takes_a_subject_again_once_its_message_is_acknowledged(self, bench, new_address, until):
+    async def test_a_queue_takes_a_subject_again_once_its_message_is_acknowledged(self, bench, new_address, until, soon):
         consumer = await bench.consumer()
         subject = subjects.work(bench.agent, Lane.INTERACTIVE, new_address())
         assert await bench.bus.store(subject, b"first") is True
@@ -45,7 +45,7 @@ class Storing:
 
         taking = await bench.bus.consume(consumer, lambda delivery: delivery.ack(), slots=1)
         await until(lambda: _absent(bench.bus, subject))
-        await taking.stop()
+        await soon(taking.stop())
 
         assert await bench.bus.store(subject, b"third") is True
         assert (await bench.bus.read(subject)).body == b"third"
@@ -154,7 +154,7 @@ class Storing:
 
         assert before - 0.5 <= delivery.arrived_at <= bench.bus.now() + 0.5
         await delivery.ack()
-        await taking.stop()
+        await soon(taking.stop())
 
 
 async def _absent(bus, subject):

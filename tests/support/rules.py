@@ -62,7 +62,7 @@ return ComplexityResult(verdict=verdict, probabilities={{verdict: 1.0}}, reasons
 """
 
 
-def write_agent(
+def write_agent(  # noqa: PLR0913 - most callers give the first three
     parent: Path, name: str, answer: str, respond: str = SAY, *, request: str = "AgentRequest", result: str = "Answered"
 ) -> None:
     """Write one agent's folder; ``respond`` is the body of its method."""

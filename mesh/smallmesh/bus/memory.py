@@ -45,6 +45,7 @@ class MemoryDelivery:
         self._bus = bus
         self._stored = stored
         self._ack_wait_s = ack_wait_s
+        self._settled = False
         stored.deliveries += 1
         stored.in_hand = True
         stored.out_for(ack_wait_s, self.drop)
@@ -57,16 +58,24 @@ class MemoryDelivery:
 
     async def ack(self) -> None:
         """Forget the message."""
-        self._stored.settle()
-        self._bus.forget(self._stored)
+        if self._settle():
+            self._bus.forget(self._stored)
 
     async def retry(self, delay_s: float) -> None:
-        """Deliver it again after a while."""
-        self._stored.out_for(delay_s, self.drop)
+        """Deliver it again after a while; nothing where its fate was told before."""
+        if self._settle():
+            self._stored.out_for(delay_s, self.drop)
 
     async def in_progress(self) -> None:
         """Begin another acknowledgement window."""
-        self._stored.out_for(self._ack_wait_s, self.drop)
+        if not self._settled:
+            self._stored.out_for(self._ack_wait_s, self.drop)
+
+    def _settle(self) -> bool:
+        first, self._settled = not self._settled, True
+        if first:
+            self._stored.settle()
+        return first
 
     def drop(self) -> None:
         """Hand the message back at once, as the broker does when a replica has died."""
@@ -259,7 +268,8 @@ class MemoryBus:
         return _Stop(partial(self._unwatch, entry))
 
     async def _unwatch(self, entry: tuple[str, Callable[[Message], None]]) -> None:
-        self._watchers.remove(entry)
+        if entry in self._watchers:
+            self._watchers.remove(entry)
 
     async def consume(self, consumer: Consumer, handle: Callable[[Delivery], Awaitable[None]], *, slots: int) -> Subscription:
         """Deliver what is kept and matches, oldest first, until it is acknowledged."""
@@ -274,7 +284,8 @@ class MemoryBus:
         return _Stop(partial(self._close, serving))
 
     async def _close(self, serving: _Serving) -> None:
-        self._services.remove(serving)
+        if serving in self._services:
+            self._services.remove(serving)
         await _end(serving.calls, self.stop_grace_s)
 
     async def services(self, wait_s: float) -> list[ServiceInfo]:  # noqa: ARG002 - the form is the seam's

@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import nats
 import nats.errors
@@ -25,10 +25,13 @@ from smallmesh.bus.provision import provision
 from smallmesh.bus.pull import StandingPull
 from smallmesh_contracts import ContractError, ErrorCode
 
+T = TypeVar("T")
 ALREADY_THERE = 10071
 FULL_OR_REFUSED = 10077
 PUBLISH_RETRY_S = 15.0
 """Three brokers that lose their leader stall for up to eight seconds; a publisher outlasts that."""
+CONNECT_WITHIN_S = 5.0
+"""A broker that is not there when a process starts is said at once; one that goes away later is waited for."""
 REPLY_S = 5.0
 _PASSING = (NoStreamResponseError, nats.errors.TimeoutError)
 """What a stream without a leader looks like, for a while."""
@@ -122,10 +125,8 @@ class NatsBus:
         Raises:
             ContractError: ``unavailable``, saying what to do.
         """
-        try:
-            return cls(await nats.connect(**connection_options(url, name=name, lost=lost, problem=problem)))
-        except (nats.errors.Error, OSError, TimeoutError) as error:
-            raise no_broker(url, error) from error
+        connecting = nats.connect(**connection_options(url, name=name, lost=lost, problem=problem))
+        return cls(await first_connection(connecting, url))
 
     async def check_consumer(self, consumer: Consumer) -> None:
         """See that a durable consumer is there, and learn the broker's time from its answer.
@@ -251,6 +252,20 @@ class NatsBus:
         with contextlib.suppress(nats.errors.Error, TimeoutError, asyncio.CancelledError):
             await self.client.flush(timeout=1)
         await self.client.close()
+
+
+async def first_connection(connecting: Coroutine[Any, Any, T], url: str) -> T:
+    """Wait for a process's first connection, which nats-py would try for ever where a lost one shall be.
+
+    Raises:
+        ContractError: ``unavailable``, saying what to do.
+    """
+    try:
+        return await asyncio.wait_for(connecting, CONNECT_WITHIN_S)
+    except TimeoutError as error:
+        raise no_broker(url, TimeoutError(f"no connection within {CONNECT_WITHIN_S:.0f} s")) from error
+    except (nats.errors.Error, OSError) as error:
+        raise no_broker(url, error) from error
 
 
 def connection_options(

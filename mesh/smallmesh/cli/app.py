@@ -57,6 +57,8 @@ class LazyGroup(TyperGroup):
         as_json = "--json" in ctx.args
         try:
             return super().invoke(ctx)
+        except (typer.Exit, typer.Abort, typer.TyperException):  # typer's own
+            raise
         except Exception as error:
             from smallmesh.cli.errors import report  # noqa: PLC0415 - loads what can be raised, which most calls never need
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import smallmesh
 from smallmesh.bus import Consumer, Delivery, ServiceSpec
 from smallmesh.bus.layout import escalation_consumers, step_consumers
-from smallmesh.bus.nats import NatsBus
+from smallmesh.bus.nats import NatsBus, first_connection
 from smallmesh.catalogue import AgentFolder, Catalogue, CatalogueError, ServiceFolder
 from smallmesh.frontier.build import build_frontier
 from smallmesh.hosting.card import load_card
@@ -121,7 +121,7 @@ def _host(found: AgentFolder) -> "RulesHost | HostedModel":
 
 async def _doors(name: str, life: Life, chosen: Settings, stack: AsyncExitStack) -> tuple[DurableDoor[Any], NatsBus]:
     door: DurableDoor[Any] = DurableDoor(chosen.nats_url, f"smallmesh-{name}", lost=life.lost, problem=life.problem, graceful_s=GRACEFUL_S)
-    client = await door.connect()
+    client = await first_connection(door.connect(), chosen.nats_url)
     stack.push_async_callback(door.stop)
     stack.callback(life.end)
     return door, NatsBus(client)

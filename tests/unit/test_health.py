@@ -1,0 +1,57 @@
+import asyncio
+import json
+import socket
+import urllib.request
+from urllib.error import HTTPError
+
+import pytest
+
+from smallmesh.serving.health import Health
+
+
+async def get(url):
+    def fetch():
+        try:
+            with urllib.request.urlopen(url, timeout=5) as reply:
+                return reply.status, json.loads(reply.read())
+        except HTTPError as error:
+            return error.code, json.loads(error.read())
+
+    return await asyncio.to_thread(fetch)
+
+
+@pytest.fixture
+async def health():
+    state = {"broker": True}
+    serving = Health("127.0.0.1", 0, lambda: state)
+    address = await serving.start()
+    yield address, state
+    await serving.stop()
+
+
+async def test_a_process_that_runs_is_live(health):
+    assert await get(health[0] + "/livez") == (200, {"live": True})
+
+
+async def test_a_process_is_ready_while_all_its_conditions_hold(health):
+    address, state = health
+    assert await get(address + "/readyz") == (200, {"broker": True})
+
+    state["broker"] = False
+
+    assert await get(address + "/readyz") == (503, {"broker": False})
+
+
+async def test_any_other_path_says_what_there_is(health):
+    status, body = await get(health[0] + "/")
+
+    assert status == 404
+    assert "/livez" in body["error"]
+
+
+async def test_a_port_in_use_is_named_with_what_to_set():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        with pytest.raises(OSError, match=rf"{port} cannot be opened .* SMALLMESH_HEALTH_PORT"):
+            await Health("127.0.0.1", port, dict).start()
