@@ -4,8 +4,8 @@ from smallmesh.agent import Agent, Model
 from smallmesh_contracts import SentimentLabel, SentimentRequest, SentimentResult
 
 CONFIDENCE_THRESHOLD = 0.45
-"""Under this the most likely of three classes is hardly more likely than the next:
-on the calibrated model such answers are right about as often as not."""
+"""Probabilities are calibrated, so an answer under one half is more likely wrong than
+right; less the calibration's own error, which docs/models.md gives."""
 
 
 class Sentiment(Agent[SentimentRequest, SentimentResult]):

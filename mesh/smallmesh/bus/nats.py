@@ -28,6 +28,7 @@ from smallmesh_contracts import ContractError, ErrorCode
 T = TypeVar("T")
 ALREADY_THERE = 10071
 FULL_OR_REFUSED = 10077
+TOO_LARGE = 10054
 PUBLISH_RETRY_S = 15.0
 """Three brokers that lose their leader stall for up to eight seconds; a publisher outlasts that."""
 CONNECT_WITHIN_S = 5.0
@@ -149,7 +150,7 @@ class NatsBus:
 
     async def provision(self, consumers: Iterable[Consumer], *, replicas: int = 1) -> None:
         """Create or update every stream and these consumers."""
-        await provision(self._js, consumers, replicas=replicas)
+        await provision(self._js, consumers, max_payload=self.client.max_payload, replicas=replicas)
 
     async def store(self, subject: str, body: bytes, headers: Headers | None = None, *, ttl_s: float | None = None) -> bool:
         """Store the first message of a subject; tell whether it was this one."""
@@ -162,6 +163,8 @@ class NatsBus:
                 if await self.read(subject) is not None:
                     return False
                 raise ContractError(ErrorCode.OVERLOADED, f"{stream_of(subject).name} is full", retry_after_s=5.0) from error
+            if error.err_code == TOO_LARGE:
+                raise ContractError(ErrorCode.TOO_LONG, f"{len(body)} bytes are more than {stream_of(subject).name} takes") from error
             raise ContractError(ErrorCode.UNAVAILABLE, f"the broker refused {subject}: {error}") from error
         return True
 

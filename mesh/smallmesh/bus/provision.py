@@ -13,17 +13,25 @@ LEAST_DUPLICATE_WINDOW_S = 0.1
 """The window of ``Nats-Msg-Id`` is one for a whole stream, so one tenant's id could
 swallow another's: where subjects are unique it is set to the least there is."""
 LOG_DUPLICATE_WINDOW_S = 120.0
+DEAD_LETTER_ROOM = 16 * 1024
+"""A queue takes only what fits into a dead letter too, which adds its reason in headers."""
 
 
-async def provision(js: JetStreamContext, consumers: Iterable[Consumer], *, replicas: int = 1) -> None:
+async def provision(js: JetStreamContext, consumers: Iterable[Consumer], *, max_payload: int, replicas: int = 1) -> None:
     """Create every stream and consumer, or bring it up to date. Safe to repeat and to run twice at once.
+
+    Args:
+        js: The broker's JetStream.
+        consumers: Which consumers to make.
+        max_payload: What the broker takes in one message, headers included, in bytes.
+        replicas: How many brokers keep each stream.
 
     Raises:
         ContractError: ``unavailable`` where the broker does not answer or has no JetStream.
     """
     try:
         for stream in STREAMS:
-            await _ensure_stream(js, stream, replicas)
+            await _ensure_stream(js, _stream_config(stream, max_payload, replicas))
         for consumer in consumers:
             await js.add_consumer(consumer.stream, _consumer_config(consumer))
     except (nats.errors.Error, TimeoutError) as error:
@@ -31,8 +39,7 @@ async def provision(js: JetStreamContext, consumers: Iterable[Consumer], *, repl
         raise ContractError(ErrorCode.UNAVAILABLE, f"cannot provision the broker: {error!r}; {hint}") from error
 
 
-async def _ensure_stream(js: JetStreamContext, stream: Stream, replicas: int) -> None:
-    config = _stream_config(stream, replicas)
+async def _ensure_stream(js: JetStreamContext, config: api.StreamConfig) -> None:
     try:
         await js.update_stream(config)
     except NotFoundError:
@@ -42,7 +49,7 @@ async def _ensure_stream(js: JetStreamContext, stream: Stream, replicas: int) ->
             await js.update_stream(config)
 
 
-def _stream_config(stream: Stream, replicas: int) -> api.StreamConfig:
+def _stream_config(stream: Stream, max_payload: int, replicas: int) -> api.StreamConfig:
     once = stream.kind != "log"
     return api.StreamConfig(
         name=stream.name,
@@ -53,6 +60,7 @@ def _stream_config(stream: Stream, replicas: int) -> api.StreamConfig:
         max_msgs_per_subject=1 if once else -1,
         max_age=stream.max_age_s,
         max_bytes=stream.max_bytes,
+        max_msg_size=max_payload - DEAD_LETTER_ROOM if stream.kind == "queue" else -1,
         duplicate_window=LEAST_DUPLICATE_WINDOW_S if once else LOG_DUPLICATE_WINDOW_S,
         storage=api.StorageType.FILE,
         num_replicas=replicas,

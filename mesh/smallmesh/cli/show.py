@@ -97,10 +97,8 @@ _SHAPES: Sequence[tuple[type[AgentResult], Callable[[Any], Text]]] = (
 )
 
 
-def provenance_text(provenance: Provenance | None) -> Text:
+def provenance_text(provenance: Provenance) -> Text:
     """Return where an answer comes from, in one line."""
-    if provenance is None:
-        return Text("nobody answered", "dim")
     parts = (
         f"{provenance.answered_by}: {provenance.model_id}",
         f"prompt {provenance.prompt_version}",

@@ -41,7 +41,8 @@ def command(  # noqa: PLR0913 - its options
         print_json(answer.model_dump(mode="json"))
     else:
         console.print(answer_text(answer))
-        console.print(provenance_text(answer.provenance))
+        if answer.provenance is not None:
+            console.print(provenance_text(answer.provenance))
     if answer.error is not None:
         raise typer.Exit(Exit.ERROR)
 
