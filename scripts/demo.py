@@ -49,6 +49,9 @@ ENTITIES_CHARACTERS = 90
 SENT = frozenset({ErrorCode.UNAVAILABLE, ErrorCode.FRONTIER_FAILED, ErrorCode.FRONTIER_REFUSED, ErrorCode.BUDGET_EXHAUSTED})
 """Errors of an analysis that would have been the frontier's to give: every fence let it pass."""
 
+BROKEN = frozenset({ErrorCode.MODEL_FAILED, ErrorCode.INVALID_OUTPUT, ErrorCode.INTERNAL, ErrorCode.EXPIRED, ErrorCode.OVERLOADED})
+"""Errors that no document of the demo should end in, whatever it says."""
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -63,6 +66,11 @@ class Document:
     def answers(self) -> Mapping[str, Answer]:
         """Its answers, by what was wanted."""
         return self.outcome.result.answers if self.outcome.result is not None else {}
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it has no result, or one that only a fault explains."""
+        return self.outcome.result is None or any(_error_code(answer) in BROKEN for answer in self.answers.values())
 
     @property
     def is_the_frontiers(self) -> bool:
@@ -105,7 +113,7 @@ def main() -> int:
     if documents is None:
         return Exit.INTERRUPTED
     print_all(documents, times, as_json=chosen.json)
-    return Exit.OK if all(document.outcome.result is not None for document in documents) else Exit.ERROR
+    return Exit.ERROR if any(document.is_broken for document in documents) else Exit.OK
 
 
 async def run(times: Times, shown: Progress) -> list[Document]:
@@ -227,11 +235,18 @@ def row_of(document: Document) -> tuple[Text, ...]:
     address = document.submission.address
     name = Text.assemble(address.task_id, (f"\n{document.kind}, {address.data_class.value}", "dim"))
     answers = document.answers
-    cells = {wanted: answer_text(answers[wanted]) if wanted in answers else Text("-", "dim") for wanted in COLUMNS}
+    cells = {wanted: cell_of(answers.get(wanted)) for wanted in COLUMNS}
     cells["summary"].truncate(SUMMARY_CHARACTERS, overflow="ellipsis")
     cells["entities"].truncate(ENTITIES_CHARACTERS, overflow="ellipsis")
     worked = (f"{ms:>4.0f}" if (ms := worked_ms(answers.get(wanted))) is not None else "   -" for wanted in COLUMNS)
     return (name, *cells.values(), where_of(document), Text(" ".join(worked)))
+
+
+def cell_of(answer: Answer | None) -> Text:
+    """Return an answer as it stands in the table: its value, or the code of its error."""
+    if answer is None:
+        return Text("-", "dim")
+    return Text(answer.error.code.value, "red") if answer.error is not None else answer_text(answer)
 
 
 def worked_ms(answer: Answer | None) -> float | None:
@@ -244,15 +259,17 @@ def where_of(document: Document) -> Text:
     if document.outcome.result is None:
         error = document.outcome.error
         return Text(f"no result: {error.code.value if error else '?'}", "red")
+    failed = sum(answer.error is not None for wanted, answer in document.answers.items() if wanted != ANALYSIS)
+    local = (f"local, {failed} failed", "red") if failed else ("local", "green")
     answer = document.answers.get(ANALYSIS)
     if answer is None:
-        return Text("local", "green")
+        return Text.assemble(local)
     if answer.error is not None:
-        return Text.assemble(("local", "green"), "; ", (f"frontier: {answer.error.code.value}", "magenta"))
+        return Text.assemble(local, "; ", (f"frontier: {answer.error.code.value}", "magenta"))
     if (answer.value or {}).get("source") == "frontier":
         by = answer.provenance.model_id if answer.provenance else "frontier"
-        return Text.assemble(("local", "green"), "; analysis: ", (by, "magenta"))
-    return Text.assemble(("local", "green"), "; the summary stands in for the analysis")
+        return Text.assemble(local, "; analysis: ", (by, "magenta"))
+    return Text.assemble(local, "; the summary stands in for the analysis")
 
 
 def totals_of(documents: Sequence[Document], times: Times) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from smallmesh.service import Service
 
 AGENT_FILE = "agent.py"
 SERVICE_FILE = "service.py"
+RESERVED = frozenset({"broker", "orchestrator", "orchestrator_restricted"})
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
@@ -128,6 +129,8 @@ def _check_declaration(declared: object, folder: Path, fields: tuple[str, ...]) 
         msg = f"{folder}: the declaration lacks {', '.join(missing)}"
         raise CatalogueError(msg)
     name, answer = declared.name, declared.answer  # type: ignore[attr-defined]
+    if name in RESERVED:
+        raise CatalogueError(f"{folder}: {name!r} is the name of a process of the mesh itself")
     if name != folder.name or _NAME.fullmatch(name) is None:
         msg = f"{folder}: its name must be the folder's, and match {_NAME.pattern}; it says {name!r}"
         raise CatalogueError(msg)

@@ -11,6 +11,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 import smallmesh
 
+SECRETS = frozenset({"ANTHROPIC_API_KEY"})
+"""Variables that only the process that needs them may be handed."""
+
 
 def _shipped_agents() -> Path:
     package = Path(smallmesh.__file__).parent
@@ -76,6 +79,10 @@ def settings() -> Settings:
     return Settings()
 
 
-def for_child(**changed: str) -> dict[str, str]:
-    """Return the environment for a child process, with ``SMALLMESH_…`` values changed."""
-    return {**os.environ, "PYTHONUNBUFFERED": "1", **{f"SMALLMESH_{k.upper()}": v for k, v in changed.items()}}
+def for_child(*, secrets: bool = True, **changed: str) -> dict[str, str]:
+    """Return the environment for a child process, with ``SMALLMESH_…`` values changed.
+
+    Without ``secrets`` the frontier's key is left out: only escalation has a use for it.
+    """
+    inherited = {name: value for name, value in os.environ.items() if secrets or name not in SECRETS}
+    return {**inherited, "PYTHONUNBUFFERED": "1", **{f"SMALLMESH_{k.upper()}": v for k, v in changed.items()}}

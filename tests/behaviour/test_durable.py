@@ -4,10 +4,25 @@ import asyncio
 
 import pytest
 
-from smallmesh_contracts import Address, DataClass, ErrorCode, Lane, Status, Step, StepInput, TaskResult, headers, subjects
-from tests.behaviour.conftest import GARBAGE
+from smallmesh.serving.steps import FRESH_S
+from smallmesh_contracts import (
+    Address,
+    Answer,
+    DataClass,
+    ErrorCode,
+    Lane,
+    Status,
+    Step,
+    StepInput,
+    StepResult,
+    TaskResult,
+    headers,
+    subjects,
+)
+from tests.behaviour.conftest import GARBAGE, GATED_AGENT
 from tests.support.client import DIGEST, new_address, new_trace, trace_of
 from tests.support.meshes import records
+from tests.support.patience import until
 
 pytestmark = [pytest.mark.mesh, pytest.mark.asyncio(loop_scope="session")]
 
@@ -88,20 +103,6 @@ async def test_the_same_step_twice_is_one_result(agent, client):
     assert len(announced) == 1
 
 
-async def test_a_step_of_a_task_that_is_over_is_dropped_without_inference(agent, client, mesh):
-    name, address = agent.agent.name, new_address()
-    over = TaskResult(
-        task_id=address.task_id, tenant=address.tenant, data_class=address.data_class, status=Status.CANCELLED, digest=DIGEST, took_ms=1.0
-    )
-    await client.bus.store(subjects.done(address), over.to_bytes())
-
-    await client.step(name, address, TEXT)
-    await client.idle()
-
-    assert await client.bus.read(subjects.result(address, name, agent.agent.answer)) is None
-    assert records(mesh, name, "model_call", task_id=address.task_id) == []
-
-
 async def test_a_step_whose_time_is_up_expires_without_inference(agent, client, mesh):
     name, address = agent.agent.name, new_address()
 
@@ -144,3 +145,27 @@ async def test_output_that_does_not_fit_its_type_is_a_dead_letter_and_never_a_re
     ((reason, _),) = await client.dead_letters(subjects.work(name, Lane.INTERACTIVE, address))
     assert (result.answer.value, result.answer.error.code) == (None, ErrorCode.INVALID_OUTPUT)
     assert reason.code is ErrorCode.INVALID_OUTPUT
+
+
+async def test_a_step_that_waited_is_dropped_without_inference_if_its_task_is_over_or_it_is_answered(client, gates):
+    first, second, third = gates(), gates(), gates()
+    over, answered = new_address(), new_address()
+    end = TaskResult(
+        task_id=over.task_id, tenant=over.tenant, data_class=over.data_class, status=Status.CANCELLED, digest=DIGEST, took_ms=1.0
+    )
+    result = StepResult(digest=DIGEST, answer=Answer(value={"said": "before"}))
+    await client.step(GATED_AGENT, new_address(), f"Hello {first.word}")
+    await until(lambda: first.entered == 1, "the agent has something in hand")
+
+    await client.step(GATED_AGENT, over, f"Hello {second.word}")
+    await client.step(GATED_AGENT, answered, f"Hello {third.word}")
+    await client.bus.store(subjects.done(over), end.to_bytes())
+    await client.bus.store(subjects.result(answered, GATED_AGENT, GATED_AGENT), result.to_bytes())
+    published = client.bus.now()
+    await until(lambda: client.bus.now() - published > FRESH_S, "nobody can take the steps for fresh ones")
+    first.open()
+    await client.idle()
+
+    assert (second.entered, third.entered) == (0, 0)
+    assert await client.bus.read(subjects.result(over, GATED_AGENT, GATED_AGENT)) is None
+    assert (await client.result(answered, GATED_AGENT, GATED_AGENT))[0] == result

@@ -1,7 +1,6 @@
 """The flow: a plan driven over the bus, with agents that say what they were told to."""
 
 import asyncio
-import json
 
 import pytest
 
@@ -248,11 +247,3 @@ async def test_no_verdict_means_no_escalation(town, new_address):
 
     assert result.answers["analysis"].error.step == "complexity_router"
     assert "escalation" not in town.bus.steps()
-
-
-async def test_a_result_can_be_read_as_json_by_anybody(town, new_address):
-    await town.hire()
-
-    result = await (await town.flow()).run(town.job(new_address(), Task(text=TEXT)))
-
-    assert json.loads(result.to_bytes())["status"] == "completed"

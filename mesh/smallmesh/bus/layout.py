@@ -136,10 +136,12 @@ def escalation_consumers(service: str, ack_wait_s: float = STEP_WAIT_S) -> dict[
     return {lane: Consumer(ESCALATE.name, f"{service}-{lane.value}", subjects.any_escalate(lane), ack_wait_s, 1_000) for lane in Lane}
 
 
-def all_consumers(agents: Iterable[str], services: Iterable[str]) -> tuple[Consumer, ...]:
+def all_consumers(
+    agents: Iterable[str], services: Iterable[str], *, step_wait_s: float = STEP_WAIT_S, lease_wait_s: float = LEASE_WAIT_S
+) -> tuple[Consumer, ...]:
     """Return every consumer of a mesh with these agents and services."""
     return (
-        *lease_consumers(DataClass),
-        *(c for agent in agents for c in step_consumers(agent).values()),
-        *(c for service in services for c in escalation_consumers(service).values()),
+        *lease_consumers(DataClass, lease_wait_s),
+        *(c for agent in agents for c in step_consumers(agent, step_wait_s).values()),
+        *(c for service in services for c in escalation_consumers(service, step_wait_s).values()),
     )

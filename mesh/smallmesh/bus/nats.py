@@ -248,7 +248,10 @@ class NatsBus:
 
     async def services(self, wait_s: float) -> list[ServiceInfo]:
         """Return every replica that answers ``$SRV.INFO``."""
-        return await collect(self.client, wait_s)
+        try:
+            return await collect(self.client, wait_s)
+        except nats.errors.Error as error:
+            raise ContractError(ErrorCode.UNAVAILABLE, f"the broker does not answer: {error!r}") from error
 
     async def close(self) -> None:
         """Flush and close."""

@@ -91,6 +91,7 @@ class Child:
         self._process: asyncio.subprocess.Process | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._started_at = 0.0
+        self._log_began = 0
         self._stopping = False
         self._murdered = False
 
@@ -172,7 +173,7 @@ class Child:
                 return
             if self._stopping:
                 return
-            self.last_words = last_lines(self._log)
+            self.last_words = last_lines(self._log, since=self._log_began)
             quick_deaths = quick_deaths + 1 if self._died_quickly() else 0
             wait_s = backoff_s(quick_deaths) if self._restart else None
             if wait_s is None:
@@ -187,6 +188,7 @@ class Child:
         self._started_at = time.monotonic()
         self._become(ProcessState.STARTING)
         with self._log.open("ab") as log:
+            self._log_began = log.tell()
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -204,11 +206,11 @@ class Child:
         return not self._murdered and (self.state is not ProcessState.READY or lived_s < QUICK_DEATH_S)
 
 
-def last_lines(log: Path) -> tuple[str, ...]:
-    """Return the last lines of a log."""
+def last_lines(log: Path, *, since: int = 0) -> tuple[str, ...]:
+    """Return the last lines of a log, from an offset on."""
     with contextlib.suppress(OSError), log.open("rb") as file:
-        file.seek(0, os.SEEK_END)
-        file.seek(max(0, file.tell() - _TAIL_BYTES))
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(since, end - _TAIL_BYTES))
         lines = file.read().decode("utf-8", "replace").splitlines()
         return tuple(deque((line for line in lines if line.strip()), LAST_LINES))
     return ()

@@ -93,10 +93,12 @@ class Mesh:
             mesh = cls(broker.url if broker else str(nats_url), folder, broker, on_change)
             bus = await NatsBus.connect(mesh.url, name="smallmesh-supervisor")
             stack.push_async_callback(bus.close)
-            await bus.provision(all_consumers(catalogue.agents, catalogue.services))
-            environment = for_child(nats_url=mesh.url, agent_path=os.pathsep.join(map(str, paths)), **{"health_port": "0", **changed})
+            step_wait_s = float(changed.get("step_ack_wait_s", settings().step_ack_wait_s))
+            lease_wait_s = float(changed.get("lease_ack_wait_s", settings().lease_ack_wait_s))
+            await bus.provision(all_consumers(catalogue.agents, catalogue.services, step_wait_s=step_wait_s, lease_wait_s=lease_wait_s))
+            chosen = {"nats_url": mesh.url, "agent_path": os.pathsep.join(map(str, paths)), "health_port": "0", **changed}
             stack.push_async_callback(mesh._stop)
-            mesh._run(wanted, environment, restart=restart)
+            mesh._run(wanted, chosen, restart=restart)
             await mesh._watch(bus, stack)
             yield mesh
 
@@ -138,8 +140,9 @@ class Mesh:
             return pid
         return self._children[name].kill()
 
-    def _run(self, wanted: Iterable[Program], environment: Mapping[str, str], *, restart: bool) -> None:
+    def _run(self, wanted: Iterable[Program], chosen: Mapping[str, str], *, restart: bool) -> None:
         for program in wanted:
+            environment = for_child(secrets=program.secrets, **chosen)
             log = self.folder / "logs" / f"{program.name}.log"
             self._children[program.name] = Child(program, environment, log, self._changed, restart=restart)
         for child in self._children.values():

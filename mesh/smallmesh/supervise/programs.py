@@ -23,10 +23,12 @@ class Program:
     Attributes:
         name: Its name here: the agent's, and for further replicas with a number.
         command: What is run.
+        secrets: Whether it is handed the frontier's key.
     """
 
     name: str
     command: tuple[str, ...]
+    secrets: bool = False
 
 
 def programs(catalogue: Catalogue, scale: Mapping[str, int], only: Collection[str] | None = None) -> tuple[Program, ...]:
@@ -46,7 +48,9 @@ def programs(catalogue: Catalogue, scale: Mapping[str, int], only: Collection[st
         msg = f"no agent or service called {', '.join(map(repr, unknown))}; there are: {', '.join(commands)}"
         raise CatalogueError(msg)
     wanted = [name for name in commands if only is None or name in only or name in ORCHESTRATORS]
-    return tuple(Program(_replica(name, n), commands[name]) for name in wanted for n in range(1, scale.get(name, 1) + 1))
+    return tuple(
+        Program(_replica(name, n), commands[name], name in catalogue.services) for name in wanted for n in range(1, scale.get(name, 1) + 1)
+    )
 
 
 def _commands(catalogue: Catalogue) -> dict[str, tuple[str, ...]]:

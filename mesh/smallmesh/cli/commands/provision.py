@@ -29,7 +29,10 @@ def command(
     `up` does this by itself.
     """
     catalogue = Catalogue.load(settings().agent_folders)
-    consumers = all_consumers(catalogue.agents, catalogue.services)
+    chosen = settings()
+    consumers = all_consumers(
+        catalogue.agents, catalogue.services, step_wait_s=chosen.step_ack_wait_s, lease_wait_s=chosen.lease_ack_wait_s
+    )
     asyncio.run(_provision(consumers, replicas, nats))
     streams = [stream.name for stream in STREAMS]
     if as_json:
