@@ -22,7 +22,7 @@ def _shipped_agents() -> Path:
 
 
 class Settings(BaseSettings):
-    """Everything that can be set from outside, as ``SMALLMESH_…`` variables.
+    """Everything that can be set from outside, as ``SMALLMESH_…`` variables; an empty one counts as not set.
 
     Attributes:
         nats_url: The broker. User and password may be part of the address.
@@ -42,7 +42,7 @@ class Settings(BaseSettings):
         otlp_endpoint: Standard variable; where it is set, spans are exported.
     """
 
-    model_config = SettingsConfigDict(env_prefix="SMALLMESH_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="SMALLMESH_", env_ignore_empty=True, frozen=True, extra="ignore")
 
     nats_url: str = "nats://127.0.0.1:4222"
     agent_path: Annotated[tuple[Path, ...], NoDecode] = ()

@@ -1,12 +1,16 @@
 import asyncio
 import json
 import socket
+import threading
+import time
 import urllib.request
 from urllib.error import HTTPError
 
 import pytest
 
+from smallmesh.hosting.thread import ModelThread
 from smallmesh.serving.health import Health
+from smallmesh_contracts import Lane
 
 
 async def get(url):
@@ -55,3 +59,27 @@ async def test_a_port_in_use_is_named_with_what_to_set():
 
         with pytest.raises(OSError, match=rf"{port} cannot be opened .* SMALLMESH_HEALTH_PORT"):
             await Health("127.0.0.1", port, dict).start()
+
+
+async def test_health_answers_within_a_tenth_of_a_second_while_the_model_is_busy(health):
+    begun, go = threading.Event(), threading.Event()
+
+    def infer(_):
+        begun.set()
+        go.wait()
+
+    model = ModelThread(object, "busy")
+    await model.start()
+    inference = asyncio.create_task(model.run(infer, Lane.INTERACTIVE))
+    await asyncio.to_thread(begun.wait)
+    await get(health[0] + "/livez")  # the first request of a process makes its client
+    began = time.perf_counter()
+
+    status, _ = await get(health[0] + "/livez")
+
+    assert status == 200
+    assert time.perf_counter() - began < 0.1
+    assert not inference.done()
+    go.set()
+    await inference
+    await model.stop()

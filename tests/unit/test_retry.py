@@ -87,6 +87,15 @@ def test_a_failure_that_may_be_cured_is_tried_again_while_there_are_deliveries_a
             assert (fate, error.code) == ("expired", ErrorCode.EXPIRED)
 
 
+def test_an_error_that_says_when_to_come_back_is_not_tried_sooner():
+    policy = RetryPolicy(base_s=0.5, jitter=lambda: 0.0)
+
+    later = policy.fate(ErrorInfo(code=ErrorCode.OVERLOADED, message="m", retry_after_s=5.0), 1, PLENTY_S)
+    sooner = policy.fate(ErrorInfo(code=ErrorCode.OVERLOADED, message="m", retry_after_s=0.1), 1, PLENTY_S)
+
+    assert (later, sooner) == (RetryLater(5.0), RetryLater(0.5))
+
+
 def test_a_permanent_failure_after_the_deadline_is_expired_and_no_dead_letter():
     fate = RetryPolicy().fate(ErrorInfo(code=ErrorCode.INVALID_REQUEST, message="m", step="ner"), 1, 0.0)
 

@@ -48,7 +48,7 @@ class Bench:
     async def answer(self):
         return ANSWER
 
-    async def _respond(self, delivery, address, lane, step, left_s):
+    async def _respond(self, _delivery, address, lane, step, left_s):
         self.calls.append((address, lane, step.request.text, left_s))
         return await self.respond()
 
@@ -264,6 +264,7 @@ async def test_a_dead_letter_keeps_payload_headers_origin_and_count(bench):
 
 async def test_a_message_is_kept_for_as_long_as_no_result_can_be_stored(bench):
     bench.bus.full.add("SLM_RESULTS")
+    bench.fail_with(*[ContractError(ErrorCode.INVALID_OUTPUT, "no label")] * 9)
     await bench.publish()
     taking = await bench.start()
 
@@ -275,6 +276,24 @@ async def test_a_message_is_kept_for_as_long_as_no_result_can_be_stored(bench):
 
     assert await bench.bus.read(bench.result) is not None
     assert len(bench.dead()) == 1
+
+
+async def test_a_stream_of_results_that_says_when_to_come_back_is_left_alone_until_then(bench, soon, monkeypatch):
+    bench.bus.full.add("SLM_RESULTS")
+    waits = asyncio.Queue()
+    retry = MemoryDelivery.retry
+
+    async def remember(delivery, delay_s):
+        waits.put_nowait(delay_s)
+        await retry(delivery, delay_s)
+
+    monkeypatch.setattr(MemoryDelivery, "retry", remember)
+    await bench.publish()
+    taking = await bench.start()
+
+    assert await soon(waits.get()) == 5.0
+    assert bench.work in bench.bus.kept
+    await taking.stop()
 
 
 async def test_a_message_is_kept_where_its_dead_letter_is_not(bench, monkeypatch):

@@ -138,12 +138,20 @@ class StepWorker(Generic[S]):
                     log.warning("step_given_up", dead_letter=dead_letter, reason=final.message)
                     if dead_letter:
                         await bury(self._bus, delivery, self._origin, final)
-                    with contextlib.suppress(ValueError):  # a subject without an address: the dead letter is all there is
-                        await self._store(self._result_subject(delivery.subject), digest, Answer(error=final), left_s)
+                    result_subject = self._result_subject_of(delivery)
+                    if result_subject is not None:
+                        await self._store(result_subject, digest, Answer(error=final), left_s)
                     await delivery.ack()
         except ContractError as failed:  # the broker took neither result nor dead letter: keep the message
             log.warning("step_kept", reason=failed.info.message)
             await delivery.retry(self._retry.delay_s(delivery.deliveries))
+
+    def _result_subject_of(self, delivery: Delivery) -> str | None:
+        """Return where the result goes; None for a subject without an address, whose dead letter is all there is."""
+        try:  # apart from storing: the errors of a broker are ValueErrors too
+            return self._result_subject(delivery.subject)
+        except ValueError:
+            return None
 
     @contextlib.contextmanager
     def _heartbeat(self, delivery: Delivery) -> Iterator[None]:

@@ -1,0 +1,129 @@
+"""Settings: read from the environment once, validated, secrets kept."""
+
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from smallmesh.settings import Settings, for_child
+
+KEYS = ("ANTHROPIC_API_KEY", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch):
+    for name in (*KEYS, *(n for n in os.environ if n.startswith("SMALLMESH_"))):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_without_an_environment_everything_has_a_default_that_stays_on_this_machine():
+    chosen = Settings()
+
+    assert chosen.nats_url == "nats://127.0.0.1:4222"
+    assert (chosen.health_host, chosen.health_port) == ("127.0.0.1", 0)
+    assert chosen.anthropic_api_key is None
+    assert chosen.otlp_endpoint is None
+
+
+def test_the_shipped_agents_are_found_where_nothing_else_is_set():
+    (folder,) = Settings().agent_folders
+
+    assert (folder / "sentiment" / "agent.py").is_file()
+
+
+@pytest.mark.parametrize(
+    ("value", "folders"),
+    [
+        ("/a", [Path("/a")]),
+        (f"/a{os.pathsep}/b", [Path("/a"), Path("/b")]),
+        (f"/a{os.pathsep}{os.pathsep}/b{os.pathsep}", [Path("/a"), Path("/b")]),
+    ],
+)
+def test_the_agent_path_is_separated_like_path(monkeypatch, value, folders):
+    monkeypatch.setenv("SMALLMESH_AGENT_PATH", value)
+
+    assert list(Settings().agent_folders) == folders
+
+
+def test_an_empty_agent_path_means_the_shipped_agents(monkeypatch):
+    monkeypatch.setenv("SMALLMESH_AGENT_PATH", "")
+
+    assert Settings().agent_folders == Settings(agent_path=()).agent_folders
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "field", "read"),
+    [
+        ("SMALLMESH_NATS_URL", "nats://broker:4333", "nats_url", "nats://broker:4333"),
+        ("SMALLMESH_LOG_LEVEL", "debug", "log_level", "debug"),
+        ("SMALLMESH_HEALTH_PORT", "8080", "health_port", 8080),
+        ("SMALLMESH_IN_FLIGHT", "7", "in_flight", 7),
+        ("SMALLMESH_MAX_DELIVERIES", "2", "max_deliveries", 2),
+        ("SMALLMESH_STEP_ACK_WAIT_S", "1.5", "step_ack_wait_s", 1.5),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://jaeger:4318", "otlp_endpoint", "http://jaeger:4318"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://jaeger:4318/v1/traces", "otlp_endpoint", "http://jaeger:4318/v1/traces"),
+    ],
+)
+def test_a_variable_sets_its_field(monkeypatch, name, value, field, read):
+    monkeypatch.setenv(name, value)
+
+    assert getattr(Settings(), field) == read
+
+
+@pytest.mark.parametrize("name", ["SMALLMESH_HEALTH_PORT", "SMALLMESH_LOG_LEVEL", *KEYS])
+def test_an_empty_variable_is_as_good_as_none(monkeypatch, name):
+    without = Settings()
+    monkeypatch.setenv(name, "")
+
+    assert Settings() == without
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SMALLMESH_LOG_LEVEL", "loud"),
+        ("SMALLMESH_HEALTH_PORT", "70000"),
+        ("SMALLMESH_HEALTH_PORT", "http"),
+        ("SMALLMESH_IN_FLIGHT", "0"),
+        ("SMALLMESH_STEP_ACK_WAIT_S", "0"),
+        ("SMALLMESH_MAX_DELIVERIES", "-1"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_refused_at_the_start(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(ValidationError, match=name.removeprefix("SMALLMESH_").lower()):
+        Settings()
+
+
+def test_the_frontiers_key_is_read_and_never_shown(monkeypatch):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-secret")
+
+    chosen = Settings()
+
+    assert chosen.anthropic_api_key.get_secret_value() == "sk-secret"
+    assert "sk-secret" not in repr(chosen)
+    assert "sk-secret" not in str(chosen.model_dump())
+
+
+def test_settings_do_not_change_while_a_process_runs():
+    with pytest.raises(ValidationError):
+        Settings().log_level = "debug"
+
+
+def test_a_child_has_this_environment_with_what_was_changed(monkeypatch):
+    monkeypatch.setenv("SMALLMESH_LOG_LEVEL", "debug")
+    monkeypatch.setenv("SMALLMESH_NATS_URL", "nats://elsewhere")
+
+    child = for_child(nats_url="nats://here")
+
+    assert (child["SMALLMESH_NATS_URL"], child["SMALLMESH_LOG_LEVEL"]) == ("nats://here", "debug")
+    assert child["PATH"] == os.environ["PATH"]
+
+
+def test_a_child_that_has_no_use_for_the_frontiers_key_does_not_get_it(monkeypatch):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-secret")
+
+    assert "ANTHROPIC_API_KEY" not in for_child(secrets=False)
+    assert for_child()["ANTHROPIC_API_KEY"] == "sk-secret"
