@@ -1,6 +1,8 @@
 """The one base of everything that travels on the bus."""
 
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, ValidatorFunctionWrapHandler, WrapValidator
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, ValidationInfo, ValidatorFunctionWrapHandler, WrapValidator
 
 READING = "smallmesh:reading"
 """Validation context of values that come off the bus."""
@@ -18,6 +20,16 @@ class Wire(BaseModel):
     def to_bytes(self) -> bytes:
         """Return the value as UTF-8 JSON, the form it has on the bus."""
         return self.model_dump_json().encode()
+
+
+def _has_something_to_read(text: str) -> str:
+    if not text.strip():
+        raise ValueError("the text is empty")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_has_something_to_read)]
+"""A text with something in it."""
 
 
 def unknown_as(other: str) -> WrapValidator:

@@ -3,9 +3,9 @@
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from smallmesh_contracts._base import Wire, unknown_as
+from smallmesh_contracts._base import Text, Wire, unknown_as
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -13,15 +13,7 @@ Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 class AgentRequest(Wire):
     """What every agent needs at least: a text with something in it."""
 
-    text: str
-
-    @field_validator("text")
-    @classmethod
-    def _has_something_to_read(cls, text: str) -> str:
-        if not text.strip():
-            msg = "the text is empty"
-            raise ValueError(msg)
-        return text
+    text: Text
 
 
 class AgentResult(Wire):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, JsonValue, ValidationError, field_validator
 
-from smallmesh_contracts._base import Wire
+from smallmesh_contracts._base import Text, Wire
 from smallmesh_contracts.address import Address, DataClass, Lane
 from smallmesh_contracts.decode import decode
 from smallmesh_contracts.errors import ContractError, ErrorCode
@@ -34,20 +34,12 @@ class Task(Wire):
         version: Contract version, ``major.minor``.
     """
 
-    text: str
+    text: Text
     wanted: Annotated[tuple[AnswerName, ...], Field(min_length=1, max_length=64, strict=False)] = DEFAULT_WANTED
     instruction: str | None = None
     timeout_s: Annotated[float, Field(gt=0, le=MAX_TIMEOUT_S)] | None = None
     metadata: dict[str, JsonValue] = Field(default_factory=dict)
     version: Annotated[str, Field(pattern=r"^[0-9]{1,4}(\.[0-9]{1,4})?$")] = f"{MAJOR}.0"
-
-    @field_validator("text")
-    @classmethod
-    def _has_something_to_read(cls, text: str) -> str:
-        if not text.strip():
-            msg = "the text is empty"
-            raise ValueError(msg)
-        return text
 
     @field_validator("wanted")
     @classmethod

@@ -31,6 +31,8 @@ from types import TracebackType
 from typing import IO, Final, Self
 from urllib.parse import urlsplit
 
+from smallmesh import tied
+
 __all__ = ["BrokerUnavailable", "EmbeddedBroker", "reachable"]
 
 HOST: Final = "127.0.0.1"
@@ -42,9 +44,6 @@ STOP_WITHIN: Final = 5.0
 """Seconds from SIGTERM until SIGKILL."""
 LOCK_WITHIN: Final = 1.0
 """Seconds: a server whose parent has just died needs a moment to follow."""
-
-# Named by its path: importing the package it is in would import this module again.
-_TIED_TO_PARENT: Final = Path(__file__).with_name("supervise") / "tied.py"
 
 
 class BrokerUnavailable(RuntimeError):  # noqa: N818 - says what is so, as the wire's error code does
@@ -144,7 +143,7 @@ class EmbeddedBroker:
         config.write_text(self._config(), encoding="utf-8")
         command = [str(self._binary), "-c", str(config)]
         if sys.platform == "linux":
-            command = [sys.executable, "-I", "-S", str(_TIED_TO_PARENT), str(os.getpid()), *command]
+            command = [sys.executable, "-I", "-S", tied.__file__, str(os.getpid()), *command]
         log = (self.store / "nats-server.log").open("wb")
         with log:
             self._process = _from_a_lasting_thread(lambda: self._spawn(command, log))

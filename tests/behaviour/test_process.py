@@ -16,6 +16,7 @@ pytestmark = [pytest.mark.mesh, pytest.mark.asyncio(loop_scope="session")]
 SENTENCE = "The committee read the report of the harbour office twice and asked for the missing invoices. "
 LONG = SENTENCE * (limits.KIB * 12 // len(SENTENCE))
 HEALTHY_WITHIN_S = 0.1
+ASKS = 3
 ATTEMPTS = 3
 """A busy machine may hold up any process for a while; an event loop that inference blocks is held up each time."""
 ENDS_WITHIN_S = 10.0
@@ -44,9 +45,10 @@ async def while_busy(client, found, health) -> tuple[float, int]:
         began = time.perf_counter()
         assert await http_status(health, "/livez") == 200
         slowest = max(slowest, time.perf_counter() - began)
-        answer, _ = await client.ask(name, {"text": SENTENCE})
-        assert answer.error is None
-        asked += 1
+        if asked < ASKS:
+            answer, _ = await client.ask(name, {"text": SENTENCE})
+            assert answer.error is None
+            asked += 1
     assert (await client.result(address, name, found.agent.answer))[0].answer.error is None
     return slowest, asked
 
@@ -58,7 +60,7 @@ async def test_a_long_text_in_the_bulk_lane_holds_up_neither_health_nor_asks(age
     while len(slowest) < ATTEMPTS and min(slowest, default=1.0) > HEALTHY_WITHIN_S:
         longest, asked = await while_busy(client, agent, health)
         slowest.append(longest)
-        assert asked > 2, "asks went through while the long text was read"
+        assert asked == ASKS, "asks went through while the long text was read"
 
     assert min(slowest) <= HEALTHY_WITHIN_S, slowest
 

@@ -5,9 +5,8 @@ import uuid
 import pytest
 import pytest_asyncio
 
-from smallmesh.bus.layout import escalation_consumers, lease_consumers, step_consumers
+from smallmesh.bus.layout import lease_consumers, step_consumers
 from smallmesh.bus.nats import NatsBus
-from smallmesh.catalogue import Catalogue
 from smallmesh.supervise import Mesh
 from smallmesh_contracts import DataClass
 from tests.support.client import Client
@@ -57,17 +56,14 @@ async def town(town_folder):
     scale = {"orchestrator": 2}
     waits = {"step_ack_wait_s": str(SOON_S), "lease_ack_wait_s": str(SOON_S)}
     async with Mesh.start(agent_path=[town_folder], scale=scale, **waits) as mesh:
-        await _shorten_waits(mesh, Catalogue.load([town_folder]))
+        await _lengthen_waits(mesh)
         await mesh.ready(120)
         yield mesh
 
 
-async def _shorten_waits(mesh: Mesh, catalogue: Catalogue) -> None:
-    steps = [c for name in catalogue.agents for c in step_consumers(name, LATE_S if name == LATE_AGENT else SOON_S).values()]
-    leases = [c for kind in DataClass for c in lease_consumers([kind], LATE_S if kind is LATE_CLASS else SOON_S)]
-    escalations = escalation_consumers("escalation", SOON_S).values()
+async def _lengthen_waits(mesh: Mesh) -> None:
     bus = await NatsBus.connect(mesh.url, name="test")
-    await bus.provision([*steps, *leases, *escalations])
+    await bus.provision([*step_consumers(LATE_AGENT, LATE_S).values(), *lease_consumers([LATE_CLASS], LATE_S)])
     await bus.close()
 
 

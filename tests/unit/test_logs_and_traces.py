@@ -1,6 +1,10 @@
 """Logs and traces: one trace over all hops, its id in every line, and no text anywhere."""
 
+import io
 import json
+import logging
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
 
 import pytest
 import structlog
@@ -33,7 +37,7 @@ class Echo(Agent[AgentRequest, AgentResult]):
     result = AgentResult
     breaks = False
 
-    async def respond(self, request, model):
+    async def respond(self, request, _model):
         if self.breaks:
             raise ValueError(request.text)
         return AgentResult(confidence=0.5)
@@ -49,11 +53,27 @@ def recorded(monkeypatch):
     return exporter.get_finished_spans
 
 
+@dataclass
+class Said:
+    """What this process wrote while its logs were configured."""
+
+    out: io.StringIO = field(default_factory=io.StringIO)
+    err: io.StringIO = field(default_factory=io.StringIO)
+
+    def lines(self):
+        return [json.loads(line) for line in self.out.getvalue().splitlines()]
+
+
 @pytest.fixture
-def lines(capsys):
-    """Configure this process's logs; return what they said, line by line."""
-    configure_logs("info", service="echo", replica="7")
-    yield lambda: [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+def said():
+    """Configure the logs, and put everything back at the end."""
+    written, root = Said(), logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    with redirect_stdout(written.out), redirect_stderr(written.err):
+        configure_logs("info", service="echo", replica="7")
+    yield written
+    root.handlers[:] = handlers
+    root.setLevel(level)
     structlog.contextvars.clear_contextvars()
     structlog.reset_defaults()
 
@@ -72,30 +92,31 @@ def ask(tmp_path):
     return call
 
 
-def test_a_line_is_one_json_object_with_level_time_and_whose_it_is(lines):
+def test_a_line_is_one_json_object_with_level_time_and_whose_it_is(said):
     logger().info("started", port=1)
 
-    (line,) = lines()
+    (line,) = said.lines()
 
     assert (line["event"], line["level"], line["port"], line["service"], line["replica"]) == ("started", "info", 1, "echo", "7")
     assert line["timestamp"].endswith("Z")
 
 
-def test_a_line_within_a_span_carries_the_trace_and_one_outside_carries_none(lines, recorded):
+@pytest.mark.usefixtures("recorded")
+def test_a_line_within_a_span_carries_the_trace_and_one_outside_carries_none(said):
     with span("work", headers=TRACE):
         logger().info("inside")
     logger().info("outside")
 
-    inside, outside = lines()
+    inside, outside = said.lines()
 
     assert inside["trace_id"] == TRACE_ID
     assert "trace_id" not in outside
 
 
-def test_lines_under_the_level_are_not_written(lines):
+def test_lines_under_the_level_are_not_written(said):
     logger().debug("small talk")
 
-    assert lines() == []
+    assert said.lines() == []
 
 
 def test_a_trace_goes_on_through_headers(recorded):
@@ -159,10 +180,10 @@ def test_without_an_exporter_nothing_is_recorded_and_the_trace_still_travels(mon
         assert inject()["traceparent"].split("-")[1] == TRACE_ID
 
 
-async def test_a_model_call_is_a_span_and_a_line_with_what_it_was(lines, recorded, ask):
+async def test_a_model_call_is_a_span_and_a_line_with_what_it_was(said, recorded, ask):
     reply = await ask(carried=TRACE)
 
-    (line,) = lines()
+    (line,) = said.lines()
     call, door = recorded()
     provenance = decode(Answer, reply.body).provenance
     assert (line["event"], line["trace_id"], line["agent"], line["confidence"]) == ("model_call", TRACE_ID, "echo", 0.5)
@@ -186,12 +207,11 @@ async def test_a_model_call_is_a_span_and_a_line_with_what_it_was(lines, recorde
     ],
     ids=["answered", "breaks", "wrong field", "wrong type", "too long", "no JSON"],
 )
-async def test_no_text_is_in_logs_spans_or_errors_whatever_happens(capsys, lines, recorded, ask, question):
+async def test_no_text_is_in_logs_spans_or_errors_whatever_happens(said, recorded, ask, question):
     reply = await ask(**question)
 
-    told = capsys.readouterr()
-    assert told.out.count("\n") == 1
-    assert "quagga" not in told.out + told.err
+    assert len(said.lines()) == 1
+    assert "quagga" not in said.out.getvalue() + said.err.getvalue()
     assert not any("quagga" in ended.to_json() for ended in recorded())
     assert b"quagga" not in reply.body
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from smallmesh.supervise import tied
+from smallmesh import tied
 from smallmesh.supervise.backoff import QUICK_DEATH_S, backoff_s
 from smallmesh.supervise.programs import Program
 
