@@ -24,7 +24,7 @@ from smallmesh_contracts import (
 )
 from smallmesh_contracts import Step as WorkBody
 from smallmesh_orchestrator.arrivals import Arrivals
-from smallmesh_orchestrator.plan import ANALYSIS, FrontierStep, LocalStep, Planner, Step, out_of_time, stand_in, status_of
+from smallmesh_orchestrator.plan import ANALYSIS, FrontierStep, LocalStep, Planner, Step, out_of_time, stand_in, status_of, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,4 +153,4 @@ def _answer_in(body: bytes, job: Job, step: Step) -> Answer:
         return Answer(error=ErrorInfo(code=ErrorCode.INVALID_OUTPUT, message=error.info.message, step=step.agent))
     if result.digest != job.digest:
         return Answer(error=ErrorInfo(code=ErrorCode.ID_CONFLICT, message="the stored result is about another text", step=step.agent))
-    return result.answer
+    return whole(result.answer, step.agent)

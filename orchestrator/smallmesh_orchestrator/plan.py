@@ -67,12 +67,18 @@ class Planner:
         if verdict.error is not None:
             return Answer(error=verdict.error)
         if not verdict.marked:
-            return stand_in(answers[SUMMARY]) if SUMMARY in answers else self._local(SUMMARY)
+            return stand_in(answers[SUMMARY]) if SUMMARY in answers else self._summary()
         try:
             self.policy.check(data_class)
         except ContractError as refused:
             return Answer(error=refused.info)
         return FrontierStep(self._giver(ANALYSIS), ANALYSIS, Evidence(agent=self._giver(COMPLEXITY), answer=COMPLEXITY))
+
+    def _summary(self) -> LocalStep | Answer:
+        try:
+            return self._local(SUMMARY)
+        except ContractError as nobody:
+            return Answer(error=nobody.info)
 
     def _local(self, answer: str) -> LocalStep:
         return LocalStep(self._giver(answer), answer)
@@ -88,7 +94,10 @@ def stand_in(summary: Answer) -> Answer:
     """Return the local summary as the analysis, saying that it is one."""
     if summary.value is None:
         return Answer(error=summary.error)
-    result = AnalysisResult(text=str(summary.value["summary"]), source=STAND_IN)
+    text = summary.value.get("summary")
+    if not isinstance(text, str):
+        return Answer(error=ErrorInfo(code=ErrorCode.INVALID_OUTPUT, message="the summary has no text that could stand in"))
+    result = AnalysisResult(text=text, source=STAND_IN)
     return Answer(value=result.model_dump(mode="json"), provenance=summary.provenance)
 
 
@@ -100,6 +109,13 @@ def status_of(answers: Answers) -> Status:
     if len(errors) < len(answers):
         return Status.PARTIAL
     return Status.EXPIRED if all(code is ErrorCode.EXPIRED for code in errors) else Status.FAILED
+
+
+def whole(answer: Answer, agent: str) -> Answer:
+    """Return an answer that has its value or its error; one with neither is the agent's fault."""
+    if answer.value is None and answer.error is None:
+        return Answer(error=ErrorInfo(code=ErrorCode.INVALID_OUTPUT, message="the answer has neither value nor error", step=agent))
+    return answer
 
 
 def out_of_time(agent: str) -> Answer:

@@ -21,7 +21,7 @@ from smallmesh_contracts import (
 )
 from smallmesh_orchestrator.flow import Flow, Job
 from smallmesh_orchestrator.leases import ORIGIN
-from smallmesh_orchestrator.plan import ANALYSIS, COMPLEXITY, LocalStep
+from smallmesh_orchestrator.plan import ANALYSIS, COMPLEXITY, LocalStep, whole
 
 RUN_SLOTS = 256
 
@@ -75,6 +75,6 @@ class Runs:
         left_s = job.deadline - self._bus.now()
         try:
             reply = await self._bus.request(subjects.ask(step.agent), job.input.to_bytes(), inject(), timeout_s=max(left_s, 0.001))
-            return decode(Answer, reply.body)
+            return whole(decode(Answer, reply.body), step.agent)
         except ContractError as error:
             return Answer(error=error.info.model_copy(update={"step": step.agent}))

@@ -6,7 +6,7 @@ import pytest
 
 from smallmesh.catalogue import Catalogue
 from smallmesh_contracts import Answer, ContractError, DataClass, ErrorCode, Evidence, Provenance, Status, Task
-from smallmesh_orchestrator.plan import FrontierStep, LocalStep, Planner, out_of_time, stand_in, status_of
+from smallmesh_orchestrator.plan import FrontierStep, LocalStep, Planner, out_of_time, stand_in, status_of, whole
 from smallmesh_orchestrator.policy import Policy
 from tests.support.town import AGENTS, GIVER, catalogue, failed
 
@@ -145,3 +145,12 @@ def test_a_step_out_of_time_names_itself():
     error = out_of_time("ner").error
 
     assert (error.code, error.step, error.retryable) == (ErrorCode.EXPIRED, "ner", False)
+
+
+def test_an_answer_with_neither_value_nor_error_is_the_agents_fault():
+    assert whole(Answer(), "ner").error.code is ErrorCode.INVALID_OUTPUT
+    assert whole(Answer(value={}), "ner") == Answer(value={})
+
+
+def test_a_summary_without_text_cannot_stand_in():
+    assert stand_in(Answer(value={"other": 1})).error.code is ErrorCode.INVALID_OUTPUT

@@ -65,7 +65,8 @@ class StandingPull:
                 asked_at = loop.time()
             self._changed.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), EXPIRES_S + _GRACE_S)
+                async with asyncio.timeout(EXPIRES_S + _GRACE_S):  # not wait_for, which can swallow the cancellation of stop()
+                    await self._changed.wait()
             if loop.time() - asked_at > EXPIRES_S + _GRACE_S:
                 self._requested = 0  # the broker went away with our requests: ask anew
 

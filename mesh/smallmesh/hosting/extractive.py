@@ -59,7 +59,6 @@ def select_sentences(vectors: NDArray[np.float32], limit: int = MAX_COUNT, *, se
     if wanted <= 0:
         return []
     scores = sentence_scores(vectors, sentences)
-    similar = vectors @ vectors.T
     chosen: list[int] = []
     penalty = np.zeros(len(vectors), np.float32)
     while len(chosen) < wanted:
@@ -67,7 +66,8 @@ def select_sentences(vectors: NDArray[np.float32], limit: int = MAX_COUNT, *, se
         ranked[chosen] = -np.inf
         best = int(ranked.argmax())
         chosen.append(best)
-        penalty = np.maximum(penalty, np.where(similar[best] >= REPEAT, _LAST_RESORT, similar[best]))
+        similar = vectors @ vectors[best]  # never all pairs: a bulk text has thousands of sentences
+        penalty = np.maximum(penalty, np.where(similar >= REPEAT, _LAST_RESORT, similar))
     return sorted(chosen)
 
 

@@ -11,7 +11,19 @@ from typing import Any, Protocol
 from smallmesh.agent import Agent, Model, Usage
 from smallmesh.hosting.card import ModelCard
 from smallmesh.telemetry import Span, logger, names, span
-from smallmesh_contracts import Address, AgentResult, Answer, ContractError, ErrorCode, Lane, Provenance, check_size, decode, limits
+from smallmesh_contracts import (
+    Address,
+    AgentRequest,
+    AgentResult,
+    Answer,
+    ContractError,
+    ErrorCode,
+    Lane,
+    Provenance,
+    check_size,
+    decode,
+    limits,
+)
 
 PROMPT_FILE = "prompt.toml"
 RULES = "rules"
@@ -65,9 +77,8 @@ class Answering:
         usage = Usage()
         began = time.perf_counter()
         with self._span(address, lane) as opened:
-            async with asyncio.timeout(min(budget_s, self.agent.time_budget_s)):
-                raw = await self.agent.respond(request, self.host.reader(lane, usage))
-            result = self._validated(raw)
+            async with asyncio.timeout(budget_s):
+                result = self._validated(await self._respond(request, lane, usage))
             worked_ms = (time.perf_counter() - began) * 1000
             opened.set_attribute(names.GEN_AI_INPUT_TOKENS, usage.tokens)
             opened.set_attribute(names.WINDOWS, usage.windows)
@@ -86,6 +97,16 @@ class Answering:
                 worked_ms=round(worked_ms, 3),
             ),
         )
+
+    async def _respond(self, request: AgentRequest, lane: Lane, usage: Usage) -> object:
+        try:
+            async with asyncio.timeout(self.agent.time_budget_s) as limit:
+                return await self.agent.respond(request, self.host.reader(lane, usage))
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            message = f"no answer within the agent's own {self.agent.time_budget_s:g} s"
+            raise ContractError(ErrorCode.MODEL_FAILED, message) from None
 
     def _validated(self, raw: object) -> AgentResult:
         """Return what the agent gave once it fits the agent's own result type, whatever it is."""

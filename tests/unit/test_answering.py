@@ -1,0 +1,37 @@
+import asyncio
+
+import pytest
+
+from smallmesh.agent import Agent
+from smallmesh.serving.answering import Answering, RulesHost
+from smallmesh_contracts import AgentRequest, AgentResult, ContractError, ErrorCode, Lane
+
+
+class Endless(Agent[AgentRequest, AgentResult]):
+    name = answer = "endless"
+    description = "Never answers"
+    request = AgentRequest
+    result = AgentResult
+    time_budget_s = 0.01
+
+    async def respond(self, request, model):  # noqa: ARG002 - the form is the seam's
+        await asyncio.Event().wait()
+
+
+async def test_an_agent_slower_than_its_own_budget_has_failed_and_may_be_tried_again(tmp_path):
+    answering = Answering(Endless(), RulesHost(), tmp_path)
+
+    with pytest.raises(ContractError) as raised:
+        await answering.answer(b'{"text": "x"}', Lane.BULK, budget_s=60, waited_ms=0)
+
+    assert raised.value.info.code is ErrorCode.MODEL_FAILED
+
+
+async def test_a_tasks_budget_that_ends_first_is_a_timeout(tmp_path):
+    class Patient(Endless):
+        time_budget_s = 60.0
+
+    answering = Answering(Patient(), RulesHost(), tmp_path)
+
+    with pytest.raises(TimeoutError):
+        await answering.answer(b'{"text": "x"}', Lane.BULK, budget_s=0.01, waited_ms=0)
