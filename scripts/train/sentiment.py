@@ -15,14 +15,13 @@ from scripts.train.export import Extras, export
 from scripts.train.fit import CLS, SEP, Schedule, fit, fit_temperature, pad, predict, seed_everything
 from scripts.train.parity import check_classifier
 from scripts.train.publish import MODEL_FILE, Facts, publish
-from scripts.train.sentiment_data import BROAD, LABELS, OPINIONS, Row, dev_rows, split, training_rows, without
+from scripts.train.sentiment_data import LABELS, SOURCES, Row, dev_rows, split, training_rows
 
 SEED = 20261121
 FACTS = Facts(agent="sentiment", id="sentiment-minilm-q8", pooling="rank")
 # Longer texts are cut in training only: the opinion of a review is usually clear by then, and time is linear in it.
 MAX_TOKENS = 128
-BROAD_SCHEDULE = Schedule(epochs=1.0, batch=32, encoder_rate=1e-4, head_rate=5e-4)
-OPINION_SCHEDULE = Schedule(epochs=1.0, batch=32, encoder_rate=6e-5, head_rate=2e-4)
+SCHEDULE = Schedule(epochs=1.0, batch=32, encoder_rate=1e-4, head_rate=5e-4)
 NEUTRAL_LABEL = LABELS.index("neutral")
 
 
@@ -48,26 +47,23 @@ def train(model: Classifier, rows: list[Row], schedule: Schedule) -> None:
 
 
 def main() -> None:
-    """Train in two stages, fit the temperature on held-out rows, export."""
+    """Train, fit the temperature on held-out rows, export."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder holding sentiment/, complexity/ and ner/")
     parser.add_argument("--out", type=Path, default=Path("services/sentiment"))
-    parser.add_argument("--checkpoints", type=Path, help="folder to keep the weights after each stage in, and to go on from")
+    parser.add_argument("--checkpoint", type=Path, help="file to keep the weights in, and to take them from where it exists")
     arguments = parser.parse_args()
     seed_everything(SEED)
     folder = arguments.data / "sentiment"
     model = Classifier(load_base(), LABELS)
-    broad, held = split(training_rows(folder, BROAD, random.Random(SEED)))
-    opinions = without(training_rows(folder, OPINIONS, random.Random(SEED + 1)), held)
-    for name, rows, schedule in (("broad", broad, BROAD_SCHEDULE), ("opinions", opinions, OPINION_SCHEDULE)):
-        kept = arguments.checkpoints / f"sentiment-{name}.pt" if arguments.checkpoints else None
-        if kept and kept.exists():
-            model.load_state_dict(torch.load(kept))
-            continue
-        print(f"{name}: {len(rows)} rows to train on", flush=True)
-        train(model, rows, schedule)
-        if kept:
-            torch.save(model.state_dict(), kept)
+    rows, held = split(training_rows(folder, SOURCES, random.Random(SEED)))
+    if arguments.checkpoint and arguments.checkpoint.exists():
+        model.load_state_dict(torch.load(arguments.checkpoint))
+    else:
+        print(f"{len(rows)} rows to train on", flush=True)
+        train(model, rows, SCHEDULE)
+        if arguments.checkpoint:
+            torch.save(model.state_dict(), arguments.checkpoint)
     logits = predict(model, encode([row.text for row in held]))
     temperature = fit_temperature(logits, np.array([row.label for row in held]))
     print(f"temperature {temperature:.3f} on {len(held)} held-out rows")

@@ -41,8 +41,7 @@ class Source:
     tokenised: bool = False
 
 
-# Everything once, for all kinds of text.
-BROAD = (
+SOURCES = (
     Source("SST sentences", "sst_train.jsonl.gz", None, "no data licence stated (research corpus, Socher 2013)", tokenised=True),
     Source("MR", "mr.jsonl.gz", None, "no data licence stated (Pang & Lee 2005)", two_class=True, tokenised=True),
     Source("CR", "cr.jsonl", None, "no data licence stated (Hu & Liu 2004)", tokenised=True),
@@ -50,14 +49,6 @@ BROAD = (
     Source("SemEval tweets", "semeval_tweets.jsonl.gz", 14_000, "no data licence stated (platform terms apply)"),
     Source("GoEmotions", "goemotions_train.jsonl.gz", 7_000, "CC BY 4.0"),
     Source("IMDB", "imdb_train.jsonl.gz", 1_500, "no data licence stated (Maas 2011, research corpus)"),
-)
-# Opinions again, with more reviews and single phrases, and enough of the rest that it is not forgotten.
-OPINIONS = (
-    *BROAD[:4],
-    Source("MPQA opinion phrases", "mpqa.jsonl", None, "no data licence stated (research corpus)", two_class=True),
-    Source("SemEval tweets", "semeval_tweets.jsonl.gz", 3_000, BROAD[4].licence),
-    Source("GoEmotions", "goemotions_train.jsonl.gz", 2_000, BROAD[5].licence),
-    Source("IMDB", "imdb_train.jsonl.gz", 2_500, BROAD[6].licence),
 )
 # Plain requests and factual prose, taken as neutral (weak labels): the product reads more than opinions.
 NEUTRAL = (
@@ -101,12 +92,6 @@ def split(rows: list[Row], share: float = 0.04) -> tuple[list[Row], list[Row]]:
     count = int(len(rows) * share)
     held = [row for row in rows[:count] if not row.two_class]
     return rows[count:], held
-
-
-def without(rows: list[Row], held: list[Row]) -> list[Row]:
-    """``rows`` less the texts held out earlier."""
-    texts = {squeeze(row.text) for row in held}
-    return [row for row in rows if squeeze(row.text) not in texts]
 
 
 def dev_rows(folder: Path, name: str) -> list[Row]:

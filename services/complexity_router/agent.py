@@ -4,9 +4,6 @@ from smallmesh.agent import Agent, Model
 from smallmesh.hosting.requests import render_request
 from smallmesh_contracts import ComplexityRequest, ComplexityResult, Verdict
 
-COMPLEX_FROM = 0.5
-"""Calibrated probability from which a request counts as complex: at the break-even
-of equal costs for a needless call and for a missed one."""
 LONG_TEXT_WORDS = 400
 SURE_FROM = 0.75
 
@@ -24,7 +21,7 @@ class ComplexityRouter(Agent[ComplexityRequest, ComplexityResult]):
         """Return the verdict with its probabilities and reasons."""
         (window,) = await model.classify(render_request(request.instruction, request.text), max_windows=1)
         probabilities = {v.value: window.probabilities[v.value] for v in Verdict}
-        verdict = Verdict.COMPLEX if probabilities["complex"] >= COMPLEX_FROM else _likelier_of_the_rest(probabilities)
+        verdict = max(Verdict, key=lambda v: probabilities[v.value])
         return ComplexityResult(
             verdict=verdict,
             probabilities=probabilities,
@@ -33,16 +30,8 @@ class ComplexityRouter(Agent[ComplexityRequest, ComplexityResult]):
         )
 
     def marks(self, result: ComplexityResult) -> bool:
-        """Mark what is complex."""
+        """Mark what is complex, rather than what the router is unsure of."""
         return result.verdict is Verdict.COMPLEX
-
-    def tuning(self) -> dict[str, float]:
-        """Return the thresholds."""
-        return {"complex_from": COMPLEX_FROM}
-
-
-def _likelier_of_the_rest(probabilities: dict[str, float]) -> Verdict:
-    return Verdict.SIMPLE if probabilities["simple"] >= probabilities["medium"] else Verdict.MEDIUM
 
 
 def _reasons(request: ComplexityRequest, verdict: Verdict, probabilities: dict[str, float]) -> tuple[str, ...]:
