@@ -44,7 +44,12 @@ CARDS = (
             _ENGLISH,
             "Trained on sentences, reviews, tweets and comments; a long text is judged window by window.",
             "Neutral is the weakest class: the data sets disagree about it, and irony is often labelled as what it says.",
-            "A plain report of bad news (an outage, a death) may come out negative.",
+            "A plain report of bad news (an outage, a cancellation) may come out negative.",
+        ),
+        (
+            "The bar of 0.90 on two classes is missed. MR holds 845 of SST dev's texts; trained on, they would measure nothing.",
+            "Half of the tokenised film reviews were shown as people write them, so that ordinary text fares better; SST dev is tokenised.",
+            "A second stage (opinions again, slower, with MPQA's phrases and more IMDB reviews) was begun and stopped for want of time.",
         ),
     ),
     Card(
@@ -75,6 +80,10 @@ CARDS = (
             'It quotes; it cannot rephrase, combine or resolve "he" and "it".',
             "The weights of the choice were set on small samples of the development data.",
         ),
+        (
+            "On the 60 texts a domain that set the weights, DialogSum was 0.02 above LEAD-k, the others within 0.01: no gain is claimed.",
+            "Closeness to the text's mean without a position prior, on those 60: news 0.02 to 0.04 and mail 0.05 under LEAD-k.",
+        ),
     ),
     Card(
         "complexity_router",
@@ -91,6 +100,8 @@ CARDS = (
             "The written requests (scripts/train/data/README.md) carry one reader's labels; agreement with a second was not measured.",
             "It sees the first window only: what makes a long text hard may stand behind it.",
             "Public benchmarks have their own style, and the model may have learnt some of it.",
+            "It does not foresee which MMLU question a weak model gets wrong: there the prompt's length alone does better.",
+            "Some plain e-mails without an instruction come out complex (see the figures).",
         ),
     ),
 )

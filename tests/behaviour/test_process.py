@@ -36,7 +36,7 @@ async def test_another_path_is_not_found(agent, client):
 
 
 async def while_busy(client, found, health) -> tuple[float, int, int]:
-    """Return the longest time that health took while the agent read a long text in the bulk lane, how many asks it answered, the windows read."""
+    """Return the longest time that health took while the agent read a long text in the bulk lane, the asks answered, the windows read."""
     name, address = found.agent.name, new_address()
     result = subjects.result(address, name, found.agent.answer)
     await client.step(name, address, LONG, lane=Lane.BULK)

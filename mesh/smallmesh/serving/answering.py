@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -56,8 +57,25 @@ class Answering:
         self.model_id = card.id if card else RULES
         self.sha256 = card.sha256 if card else None
         self.prompt_version = prompt_version(agent, card, folder)
+        self._attributes = {
+            names.GEN_AI_OPERATION: names.CALL_MODEL,
+            names.GEN_AI_PROVIDER: names.LOCAL_PROVIDER,
+            names.GEN_AI_REQUEST_MODEL: self.model_id,
+            names.MODEL_SHA256: self.sha256 or "",
+            names.PROMPT_VERSION: self.prompt_version,
+            names.AGENT: agent.name,
+        }
 
-    async def answer(self, body: bytes, lane: Lane, *, budget_s: float, waited_ms: float, address: Address | None = None) -> Answer:
+    async def answer(  # noqa: PLR0913 - all but the first two by name
+        self,
+        body: bytes,
+        lane: Lane,
+        *,
+        budget_s: float,
+        waited_ms: float,
+        address: Address | None = None,
+        caller: Mapping[str, str] | None = None,
+    ) -> Answer:
         """Answer one request.
 
         Args:
@@ -66,6 +84,7 @@ class Answering:
             budget_s: Seconds that are left for it.
             waited_ms: Milliseconds it has waited until now.
             address: The task it belongs to, where it belongs to one.
+            caller: Headers of the call that this answers, where no span of ours is open yet.
 
         Raises:
             ContractError: ``invalid_request``, ``too_long``.
@@ -76,7 +95,7 @@ class Answering:
         check_size("text", request.text, limits.TEXT_BYTES[lane])
         usage = Usage()
         began = time.perf_counter()
-        with self._span(address, lane) as opened:
+        with self._span(address, lane, caller) as opened:
             async with asyncio.timeout(budget_s):
                 result = self._validated(await self._respond(request, lane, usage))
             worked_ms = (time.perf_counter() - began) * 1000
@@ -116,20 +135,12 @@ class Answering:
         result: AgentResult = self.agent.result.model_validate(given)
         return result
 
-    def _span(self, address: Address | None, lane: Lane) -> AbstractContextManager[Span]:
-        attributes = {
-            names.GEN_AI_OPERATION: names.CALL_MODEL,
-            names.GEN_AI_PROVIDER: names.LOCAL_PROVIDER,
-            names.GEN_AI_REQUEST_MODEL: self.model_id,
-            names.PROMPT_VERSION: self.prompt_version,
-            names.AGENT: self.agent.name,
-            names.LANE: lane.value,
-        }
-        if self.sha256:
-            attributes[names.MODEL_SHA256] = self.sha256
+    def _span(self, address: Address | None, lane: Lane, caller: Mapping[str, str] | None) -> AbstractContextManager[Span]:
+        attributes = {**self._attributes, names.LANE: lane.value}
         if address:
             attributes[names.TASK_ID] = address.task_id
-        return span(f"{names.CALL_MODEL} {self.model_id}", "internal", attributes=attributes)
+        kind = "internal" if caller is None else "server"
+        return span(f"{names.CALL_MODEL} {self.model_id}", kind, headers=caller, attributes=attributes)
 
     def _log(self, address: Address | None, usage: Usage, worked_ms: float, confidence: float | None) -> None:
         logger().info(

@@ -17,15 +17,14 @@ def ask_service(answering: Answering, version: str, metadata: Mapping[str, str])
     agent = answering.agent
 
     async def handle(call: Call) -> Reply:
-        with span(
-            names.ANSWER_ASK, "server", headers=call.headers, attributes={names.AGENT: agent.name, names.MESSAGING_SYSTEM: names.NATS}
-        ):
-            try:
-                answer = await answering.answer(call.body, Lane.INTERACTIVE, budget_s=agent.time_budget_s, waited_ms=0.0)
-            except Exception as error:  # noqa: BLE001 - whoever asked gets every failure as a typed error
-                info = error_of(error, agent.name)
+        try:
+            answer = await answering.answer(call.body, Lane.INTERACTIVE, budget_s=agent.time_budget_s, waited_ms=0.0, caller=call.headers)
+        except Exception as error:  # noqa: BLE001 - whoever asked gets every failure as a typed error
+            info = error_of(error, agent.name)
+            attributes = {names.AGENT: agent.name, names.ERROR_TYPE: info.code.value}
+            with span(names.ANSWER_ASK, "server", headers=call.headers, attributes=attributes):
                 logger().warning("ask_failed", code=info.code.value, reason=info.message)
-                return Reply(Answer(error=info).to_bytes(), info.code.value)
+            return Reply(Answer(error=info).to_bytes(), info.code.value)
         return Reply(answer.to_bytes())
 
     endpoint = Endpoint("ask", subjects.ask(agent.name), handle, {"answer": agent.answer})

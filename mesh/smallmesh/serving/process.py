@@ -1,6 +1,7 @@
 """The life of a process: its signals, its connection's end, its logs and its exit status."""
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Callable, Coroutine
@@ -57,6 +58,8 @@ async def announce(spec: ServiceSpec, bus: NatsBus, chosen: Settings, stack: Asy
     stack.push_async_callback(health.stop)
     service = await bus.serve(replace(spec, metadata={**spec.metadata, "health": address, "pid": str(os.getpid())}))
     stack.push_async_callback(service.stop)
+    gc.freeze()  # what is there now stays: the collector need not look through it again
+    gc.enable()
     logger().info("ready", health=address)
 
 
