@@ -1,7 +1,6 @@
 """An orchestrator's process: the one place where its parts are put together."""
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
@@ -11,6 +10,7 @@ from smallmesh.bus.nats import NatsBus
 from smallmesh.catalogue import Catalogue
 from smallmesh.serving.process import Life, announce, run_process
 from smallmesh.settings import Settings
+from smallmesh.tasks import end
 from smallmesh_contracts import DataClass
 from smallmesh_orchestrator.arrivals import Arrivals
 from smallmesh_orchestrator.flow import Flow
@@ -46,15 +46,9 @@ async def _orchestrate(classes: tuple[DataClass, ...], life: Life, chosen: Setti
         stack.push_async_callback(arrivals.stop)
         flow = Flow(bus, planner, arrivals)
         leases = Leases(bus, flow, chosen.lease_ack_wait_s / RENEWALS_A_WAIT)
-        stack.push_async_callback(_stopped, asyncio.create_task(leases.renew()))
+        stack.push_async_callback(end, asyncio.create_task(leases.renew()))
         for consumer in consumers:
             taking = await bus.consume(consumer, leases.handle, slots=chosen.in_flight)
             stack.push_async_callback(taking.stop)
         await announce(Runs(bus, flow).service(classes, smallmesh.__version__), bus, chosen, stack)
         await life.ended()
-
-
-async def _stopped(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task

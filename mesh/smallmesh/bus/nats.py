@@ -267,7 +267,8 @@ async def first_connection(connecting: Coroutine[Any, Any, T], url: str) -> T:
         ContractError: ``unavailable``, saying what to do.
     """
     try:
-        return await asyncio.wait_for(connecting, CONNECT_WITHIN_S)
+        async with asyncio.timeout(CONNECT_WITHIN_S):
+            return await connecting
     except TimeoutError as error:
         raise no_broker(url, TimeoutError(f"no connection within {CONNECT_WITHIN_S:.0f} s")) from error
     except (nats.errors.Error, OSError) as error:

@@ -99,10 +99,12 @@ async def collect(client: Client, wait_s: float) -> list[ServiceInfo]:
     try:
         await client.publish(INFO_SUBJECT, b"", reply=inbox)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(came.wait(), wait_s)
+            async with asyncio.timeout(wait_s):
+                await came.wait()
             while True:
                 came.clear()
-                await asyncio.wait_for(came.wait(), min(wait_s, _QUIET_S))
+                async with asyncio.timeout(min(wait_s, _QUIET_S)):
+                    await came.wait()
     finally:
         await subscription.unsubscribe()
     return sorted(found, key=lambda s: (s.name, s.id))

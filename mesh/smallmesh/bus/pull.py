@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from smallmesh.tasks import end
+
 EXPIRES_S = 5.0
 """A request left unanswered ends after this; it is also how late a broker's restart is noticed."""
 STOP_GRACE_S = 2.0
@@ -43,9 +45,7 @@ class StandingPull:
     async def stop(self) -> None:
         """Ask for nothing more and end what is in hand; a handler that is cancelled hands its message back."""
         self._stopping = True
-        self._asking.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._asking
+        await end(self._asking)
         if not self._client.is_closed:
             await self._subscription.unsubscribe()
         if self._in_hand:

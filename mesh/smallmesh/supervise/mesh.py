@@ -16,6 +16,7 @@ from smallmesh.catalogue import Catalogue
 from smallmesh.settings import for_child, settings
 from smallmesh.supervise.child import Child, ProcessInfo, ProcessState, last_lines, memory_of
 from smallmesh.supervise.programs import Program, programs
+from smallmesh.tasks import end
 from smallmesh_contracts import ContractError
 
 BROKER = "broker"
@@ -151,7 +152,7 @@ class Mesh:
     async def _watch(self, bus: NatsBus, stack: AsyncExitStack) -> None:
         for watching in (self._notice_ready(bus), self._keep_broker()):
             task = asyncio.create_task(watching)
-            stack.callback(task.cancel)
+            stack.push_async_callback(end, task)
 
     def _changed(self, child: Child) -> None:
         if child.state is ProcessState.STARTING:
