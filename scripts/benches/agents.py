@@ -14,9 +14,9 @@ from smallmesh.settings import settings
 from smallmesh.supervise import Mesh
 from smallmesh_contracts import Answer, StepInput, decode, subjects
 
-SHORT = "The courier left the parcel at the wrong door, but Ana Ortiz of the Bilbao depot found it within the hour and called me back."
-"""25 word pieces, give or take two by tokenizer."""
-LONG = " ".join([SHORT] * 60)
+SHORT = "The courier left the parcel at the wrong door, but the depot found it within the hour and called me back."
+"""25 tokens, the two special ones included."""
+LONG = " ".join([SHORT.removesuffix(".")] * 70)
 """Several full windows for every agent."""
 IDLE_S = 15.0
 SETTLE_S = 2.0
