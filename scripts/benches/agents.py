@@ -14,8 +14,8 @@ from smallmesh.settings import settings
 from smallmesh.supervise import Mesh
 from smallmesh_contracts import Answer, StepInput, decode, subjects
 
-SHORT = "The courier left the parcel at the wrong door, but the depot found it within the hour and called me back."
-"""25 tokens, the two special ones included."""
+SHORT = "The courier left the parcel at the wrong door. The depot found it within the hour and then called me back."
+"""25 tokens, the two special ones included, in two sentences, so that the summarizer works too."""
 LONG = " ".join([SHORT.removesuffix(".")] * 70)
 """Several full windows for every agent."""
 IDLE_S = 15.0

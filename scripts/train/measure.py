@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -13,12 +14,16 @@ import numpy as np
 from scripts.train import ner_data, router_data, sentiment_data
 from scripts.train.metrics import auc, calibration_error, macro_f1, rouge_l, softmax, span_scores
 from scripts.train.readers import read_jsonl, sample
+from smallmesh.agent import Usage
+from smallmesh.catalogue import Catalogue
+from smallmesh.hosting.card import CARD_FILE, load_card
 from smallmesh.hosting.extractive import is_dialogue, select_sentences
 from smallmesh.hosting.llama import Encoder
+from smallmesh.hosting.model import HostedModel
 from smallmesh.hosting.requests import render_request
 from smallmesh.hosting.sentences import split_sentences
-from smallmesh.hosting.tagging import TYPES, TagHead, entities
-from smallmesh.hosting.windows import Windower
+from smallmesh.hosting.tagging import TYPES
+from smallmesh_contracts import Lane
 
 WINDOW = 256
 SEED = 5
@@ -121,16 +126,23 @@ def _plain_is_neutral(classes: _Classes, data: Path) -> Figure:
 
 
 def ner(model: Path, data: Path) -> list[Figure]:
-    """F1 of exactly right spans of characters, on sets that were not trained on."""
-    encoder = Encoder(model, pooling="none", window=WINDOW)
-    head, windower = TagHead.from_gguf(model), Windower(encoder.tokenize, WINDOW)
+    """F1 of exactly right spans of characters, as the agent answers, on sets that were not trained on."""
+    return asyncio.run(_names(model, data))
 
-    def found(text: str) -> set[tuple[int, int, str]]:
-        spans: set[tuple[int, int, str]] = set()
-        for window in windower.windows(text):
-            tags = head.tag(encoder.vectors(window.tokens)[window.firsts], window.words)
-            spans |= {(e.start, e.end, e.type) for e in entities(window.words, tags)}
-        return spans
+
+async def _names(model: Path, data: Path) -> list[Figure]:
+    folder = model.parent
+    found = Catalogue.load([folder.parent]).agent(folder.name)
+    card = load_card(folder)
+    if card is None:
+        raise FileNotFoundError(folder / CARD_FILE)
+    hosted = HostedModel(card, folder)
+    await hosted.start()
+
+    async def spans(text: str) -> set[tuple[int, int, str]]:
+        request = found.agent.request(text=text)
+        result = await found.agent.respond(request, hosted.reader(Lane.BULK, Usage()))
+        return {(e.start, e.end, e.type.value) for e in result.entities}
 
     figures: list[Figure] = []
     for file, label, bar in (
@@ -142,7 +154,7 @@ def ner(model: Path, data: Path) -> list[Figure]:
     ):
         rows = ner_data.gold_rows(data / "ner", file)
         rows = rows if bar else sample(rows, SAMPLE, random.Random(SEED))
-        pairs = [(found(text), gold) for text, gold in rows]
+        pairs = [(await spans(text), gold) for text, gold in rows]
         precision, recall, f1, size = span_scores(pairs)
         figures.append(at_least("F1", label, f1, size, bar) if bar else Figure("F1", label, f1, size))
         if bar:
@@ -150,6 +162,8 @@ def ner(model: Path, data: Path) -> list[Figure]:
             for kind in TYPES:
                 part = span_scores([({s for s in a if s[2] == kind}, {s for s in b if s[2] == kind}) for a, b in pairs])
                 figures.append(Figure(f"F1 of {kind}", label, part[2], part[3]))
+    await hosted.stop()
+    encoder = Encoder(model, pooling="none", window=WINDOW)
     return figures + _speed(encoder, encoder.vectors)
 
 

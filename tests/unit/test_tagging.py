@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smallmesh.hosting.gguf_meta import read_metadata
-from smallmesh.hosting.tagging import ARRAYS, LABELS, PREFIX, Entity, TagHead, best_path, entities, forbidden
+from smallmesh.hosting.tagging import ARRAYS, LABELS, PREFIX, TagHead, best_path, forbidden
 from smallmesh.hosting.words import CASE_FEATURES, split_words
 
 N_EMBD, HIDDEN = 4, 3
@@ -135,15 +135,3 @@ def test_an_inside_label_follows_only_its_own_type():
     assert bad[-1, at("I-PERSON")]
     assert not bad[at("B-PERSON"), at("I-PERSON")]
     assert not bad[at("I-PERSON"), at("B-PERSON")]
-
-
-def test_neighbouring_names_stay_apart_and_offsets_are_the_texts():
-    text = "Anna Berg, Rome"
-    tags = [("B-PERSON", 0.9), ("I-PERSON", 0.7), ("O", 1.0), ("B-LOCATION", 0.8)]
-
-    found = entities(split_words(text), tags)
-
-    assert found == [Entity(0, 9, "PERSON", pytest.approx(0.8)), Entity(11, 15, "LOCATION", pytest.approx(0.8))]
-    assert text[found[0].start : found[0].end] == "Anna Berg"
-    assert [e.type for e in entities(split_words("Ann Rome"), [("B-PERSON", 1.0), ("B-LOCATION", 1.0)])] == ["PERSON", "LOCATION"]
-    assert entities([], []) == []

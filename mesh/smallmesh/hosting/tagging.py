@@ -1,8 +1,8 @@
-"""The token-classification head: word vectors and case features to BIO labels and to named spans. numpy only."""
+"""The token-classification head: word vectors and case features to BIO labels. numpy only."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,16 +17,6 @@ TYPES = ("PERSON", "ORGANIZATION", "LOCATION")
 LABELS = ("O", *(f"{edge}-{kind}" for kind in TYPES for edge in ("B", "I")))
 
 Matrix = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Entity:
-    """One named span in characters of the tagged text, with the mean probability of its words' labels."""
-
-    start: int
-    end: int
-    type: str
-    probability: float
 
 
 @dataclass(frozen=True)
@@ -119,26 +109,3 @@ def best_path(scores: Matrix, labels: Sequence[str]) -> list[int]:
     for pointers in reversed(back):
         path.append(int(pointers[path[-1]]))
     return path[::-1]
-
-
-def entities(words: Sequence[Word], tags: Sequence[tuple[str, float]]) -> list[Entity]:
-    """The named spans of a tagged text, in order; they never overlap."""
-    return [
-        Entity(
-            words[start].start,
-            words[end - 1].end,
-            tags[start][0][2:],
-            float(np.mean([probability for _, probability in tags[start:end]])),
-        )
-        for start, end in _runs([label for label, _ in tags])
-    ]
-
-
-def _runs(labels: Sequence[str]) -> Iterator[tuple[int, int]]:
-    start = None
-    for index, label in enumerate([*labels, "O"]):
-        if start is not None and not label.startswith("I-"):
-            yield start, index
-            start = None
-        if label.startswith("B-"):
-            start = index
