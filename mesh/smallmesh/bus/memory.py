@@ -8,13 +8,13 @@ Its behaviour is held to that of NATS by one suite of tests that runs over both.
 import asyncio
 import itertools
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from smallmesh.bus.layout import Consumer, stream_of
 from smallmesh.bus.port import Call, Delivery, Endpoint, Headers, Message, Reply, ServiceInfo, ServiceSpec, Subscription, error_reply
+from smallmesh.tasks import wind_up
 from smallmesh_contracts import ContractError, ErrorCode
 
 
@@ -92,16 +92,6 @@ class _Stop:
         await self.how()
 
 
-async def _end(in_hand: Collection["asyncio.Task[Any]"], grace_s: float) -> None:
-    """Wait for what is in hand, and cancel what takes longer than ``grace_s`` seconds."""
-    if in_hand:
-        _, unfinished = await asyncio.wait(in_hand, timeout=grace_s)
-        for task in unfinished:
-            task.cancel()
-        if unfinished:
-            await asyncio.wait(unfinished)
-
-
 class _Consuming:
     """One consumer's subscription: delivers what matches, oldest first, until it is acknowledged."""
 
@@ -138,7 +128,7 @@ class _Consuming:
     async def stop(self) -> None:
         self._delivering.cancel()
         self._bus.leave(self)
-        await _end(self._in_hand, self._bus.stop_grace_s)
+        await wind_up(self._in_hand, self._bus.stop_grace_s)
 
 
 class _Serving:
@@ -286,7 +276,7 @@ class MemoryBus:
     async def _close(self, serving: _Serving) -> None:
         if serving in self._services:
             self._services.remove(serving)
-        await _end(serving.calls, self.stop_grace_s)
+        await wind_up(serving.calls, self.stop_grace_s)
 
     async def services(self, wait_s: float) -> list[ServiceInfo]:  # noqa: ARG002 - the form is the seam's
         """Return the services here."""

@@ -187,7 +187,7 @@ class NatsBus:
                     with attempt:
                         await self._js.publish(subject, body, headers=headers, msg_ttl=ttl)
         except NoStreamResponseError as error:
-            hint = "is the mesh provisioned (smallmesh up, smallmesh serve)?"
+            hint = "is the broker provisioned (smallmesh provision, which `up` does by itself)?"
             raise ContractError(ErrorCode.UNAVAILABLE, f"no stream takes {subject}; {hint}") from error
         except nats.errors.MaxPayloadError as error:
             raise ContractError(ErrorCode.TOO_LONG, f"{len(body)} bytes are more than the broker takes in one message") from error

@@ -12,6 +12,7 @@ from nats.micro.service import EndpointConfig, Service, ServiceConfig
 from pydantic import BaseModel, ValidationError
 
 from smallmesh.bus.port import Call, Endpoint, ServiceInfo, ServiceSpec, error_reply
+from smallmesh.tasks import wind_up
 from smallmesh_contracts import ContractError, ErrorCode
 
 INFO_SUBJECT = "$SRV.INFO"
@@ -71,12 +72,7 @@ class NatsService:
         if self._service is not None:
             with contextlib.suppress(nats.errors.Error):
                 await self._service.stop()
-        if self._calls:
-            _, unfinished = await asyncio.wait(self._calls, timeout=STOP_GRACE_S)
-            for call in unfinished:
-                call.cancel()
-            if unfinished:
-                await asyncio.wait(unfinished)
+        await wind_up(self._calls, STOP_GRACE_S)
 
 
 async def _refuse(request: Request, error: ContractError) -> None:

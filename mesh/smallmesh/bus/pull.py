@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from smallmesh.tasks import end
+from smallmesh.tasks import end, wind_up
 
 EXPIRES_S = 5.0
 """A request left unanswered ends after this; it is also how late a broker's restart is noticed."""
@@ -48,12 +48,7 @@ class StandingPull:
         await end(self._asking)
         if not self._client.is_closed:
             await self._subscription.unsubscribe()
-        if self._in_hand:
-            _, unfinished = await asyncio.wait(self._in_hand, timeout=STOP_GRACE_S)
-            for task in unfinished:
-                task.cancel()
-            if unfinished:
-                await asyncio.wait(unfinished)
+        await wind_up(self._in_hand, STOP_GRACE_S)
 
     async def _ask(self) -> None:
         loop = asyncio.get_running_loop()

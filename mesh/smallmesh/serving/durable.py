@@ -10,13 +10,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 
-import nats.errors
 from faststream import AckPolicy, BaseMiddleware
 from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
 from nats.aio.client import Client
 
 from smallmesh.bus import Consumer, Delivery
-from smallmesh.bus.nats import NatsDelivery, connection_options, no_broker
+from smallmesh.bus.nats import NatsDelivery, connection_options, first_connection
 from smallmesh.serving.steps import StepWorker
 from smallmesh.telemetry import names, span
 from smallmesh_contracts import Lane, Wire, decode, subjects
@@ -57,10 +56,7 @@ class DurableDoor(Generic[S]):
         Raises:
             ContractError: ``unavailable``, saying what to do.
         """
-        try:
-            return await self._broker.connect()
-        except (nats.errors.Error, OSError, TimeoutError) as error:
-            raise no_broker(self._url, error) from error
+        return await first_connection(self._broker.connect(), self._url)
 
     def subscribe(self, consumers: Mapping[Lane, Consumer], body: type[S], worker: StepWorker[Any], operation: str) -> None:
         """Take work from some consumers, one message a lane at a time.

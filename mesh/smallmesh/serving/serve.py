@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import smallmesh
 from smallmesh.bus import Consumer, Delivery, ServiceSpec
 from smallmesh.bus.layout import escalation_consumers, step_consumers
-from smallmesh.bus.nats import NatsBus, first_connection
+from smallmesh.bus.nats import NatsBus
 from smallmesh.catalogue import AgentFolder, Catalogue, CatalogueError, ServiceFolder
 from smallmesh.frontier.build import build_frontier
 from smallmesh.hosting.card import load_card
@@ -62,9 +62,8 @@ async def _agent(found: AgentFolder, life: Life, chosen: Settings) -> None:
         door, bus = await _doors(agent.name, life, chosen, stack)
 
         async def respond(delivery: Delivery, address: Address, lane: Lane, step: Step, left_s: float) -> Answer:
-            waited_ms = max(0.0, (bus.now() - delivery.arrived_at) * 1000)
             body = step.request.model_dump_json().encode()
-            return await answering.answer(body, lane, budget_s=left_s, waited_ms=waited_ms, address=address)
+            return await answering.answer(body, lane, budget_s=left_s, waited_ms=_waited_ms(bus, delivery), address=address)
 
         def result_subject(subject: str) -> str:
             return subjects.result(subjects.address_of(subject), agent.name, agent.answer)
@@ -93,7 +92,7 @@ async def _service(found: ServiceFolder, life: Life, chosen: Settings) -> None:
         ports = BusPorts(bus, build_frontier(chosen))
 
         async def respond(delivery: Delivery, address: Address, lane: Lane, step: EscalationStep, left_s: float) -> Answer:
-            waited_ms = max(0.0, (bus.now() - delivery.arrived_at) * 1000)
+            waited_ms = _waited_ms(bus, delivery)
             answer = delivery.subject.rpartition(".")[2]
             return await service.respond(Escalation(address, lane, answer, step, left_s, waited_ms, delivery.deliveries), ports)
 
@@ -121,10 +120,14 @@ def _host(found: AgentFolder) -> "RulesHost | HostedModel":
 
 async def _doors(name: str, life: Life, chosen: Settings, stack: AsyncExitStack) -> tuple[DurableDoor[Any], NatsBus]:
     door: DurableDoor[Any] = DurableDoor(chosen.nats_url, f"smallmesh-{name}", lost=life.lost, problem=life.problem, graceful_s=GRACEFUL_S)
-    client = await first_connection(door.connect(), chosen.nats_url)
+    client = await door.connect()
     stack.push_async_callback(door.stop)
     stack.callback(life.end)
     return door, NatsBus(client)
+
+
+def _waited_ms(bus: NatsBus, delivery: Delivery) -> float:
+    return max(0.0, (bus.now() - delivery.arrived_at) * 1000)
 
 
 async def _check(bus: NatsBus, consumers: Mapping[Lane, Consumer]) -> None:

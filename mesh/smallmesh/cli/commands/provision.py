@@ -28,8 +28,8 @@ def command(
     Which there are follows from the agents on SMALLMESH_AGENT_PATH: run it again after adding one.
     `up` does this by itself.
     """
-    catalogue = Catalogue.load(settings().agent_folders)
     chosen = settings()
+    catalogue = Catalogue.load(chosen.agent_folders)
     consumers = all_consumers(
         catalogue.agents, catalogue.services, step_wait_s=chosen.step_ack_wait_s, lease_wait_s=chosen.lease_ack_wait_s
     )
