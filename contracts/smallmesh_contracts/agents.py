@@ -38,11 +38,32 @@ class SentimentRequest(AgentRequest):
     """A text to judge."""
 
 
+class LeftOut(Wire):
+    """What of a text an agent did not read, because it says nothing of what was asked.
+
+    Attributes:
+        kind: ``quote``, ``signature``, ``disclaimer``, ``header``, ``log``, ``code``, ``markup``; another name to come is possible.
+        characters: How many of the text's characters.
+    """
+
+    kind: str
+    characters: Annotated[int, Field(gt=0)]
+
+
 class SentimentResult(AgentResult):
-    """The attitude of a text, with calibrated probabilities that sum to 1."""
+    """The attitude of a text, with calibrated probabilities that sum to 1.
+
+    Attributes:
+        label: The most likely attitude.
+        probabilities: Of every label.
+        reasons: How parts of a longer text were made one, in words.
+        left_out: What was not read.
+    """
 
     label: SentimentLabel = Field(strict=False)
     probabilities: dict[str, Probability]
+    reasons: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    left_out: Annotated[tuple[LeftOut, ...], Field(strict=False)] = ()
 
 
 class EntityType(StrEnum):
@@ -51,19 +72,31 @@ class EntityType(StrEnum):
     PERSON = "PERSON"
     ORGANIZATION = "ORGANIZATION"
     LOCATION = "LOCATION"
+    DATE = "DATE"
+    MONEY = "MONEY"
+    EMAIL = "EMAIL"
+    PHONE = "PHONE"
+    URL = "URL"
     OTHER = "other"
 
 
+Source = Annotated[Literal["model", "rule", "other"], unknown_as("other")]
+
+
 class Entity(Wire):
-    """A name in the text.
+    """Something named in the text.
 
     Attributes:
         start: Offset of its first character in the original text, in Unicode code points.
         end: Offset after its last character.
         text: ``text[start:end]`` of the original.
         type: What it is.
-        confidence: Probability of its least certain word.
+        confidence: Of a model: probability of its least certain word. Of a rule: its measured precision.
         source: ``model`` or ``rule``.
+        value: Its normal form, where it has one that follows from the text alone. DATE: ISO 8601, as much of it as is said
+            (``2024-03-14``, ``2024-03``, ``--03-14`` without a year, ``2024-Q3``); MONEY: the amount as a decimal number;
+            PHONE: E.164; EMAIL and URL: with the host in lower case, a URL with its scheme.
+        currency: ISO 4217, of MONEY where the text says which.
     """
 
     start: Annotated[int, Field(ge=0)]
@@ -71,23 +104,39 @@ class Entity(Wire):
     text: str
     type: Annotated[EntityType, Field(strict=False), unknown_as(EntityType.OTHER)]
     confidence: Probability
-    source: Annotated[Literal["model", "rule", "other"], unknown_as("other")] = "model"
+    source: Source = "model"
+    value: str | None = None
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
 
 
 class EntitiesRequest(AgentRequest):
-    """A text to read for names."""
+    """A text to read for what it names."""
 
 
 class EntitiesResult(AgentResult):
-    """Names in order of their place: longest spans, no overlaps."""
+    """Entities in order of their place: longest spans, no overlaps.
+
+    Attributes:
+        entities: What was found.
+        read_by: Who read the text. Without ``model`` its language is not one of the model's: then persons,
+            organisations and locations were not looked for, and what rules find is all there is.
+    """
 
     entities: Annotated[tuple[Entity, ...], Field(strict=False)]
+    read_by: Annotated[tuple[Source, ...], Field(strict=False)] = ("model",)
 
 
 class SummaryRequest(AgentRequest):
     """A text to shorten to at most ``max_sentences`` sentences."""
 
     max_sentences: Annotated[int, Field(ge=1, le=3)] = 3
+
+
+class Span(Wire):
+    """A place in the original text, in Unicode code points; ``end`` is the offset after its last character."""
+
+    start: Annotated[int, Field(ge=0)]
+    end: Annotated[int, Field(gt=0)]
 
 
 class SummaryResult(AgentResult):
@@ -97,11 +146,15 @@ class SummaryResult(AgentResult):
         summary: The sentences, joined by a space.
         method: ``extractive`` where they are the text's own.
         sentences: How many there are.
+        spans: Where they stand in the original text, of an extractive summary.
+        left_out: What was not read.
     """
 
     summary: str
     method: Annotated[Literal["extractive", "abstractive", "other"], unknown_as("other")]
     sentences: Annotated[int, Field(ge=1)]
+    spans: Annotated[tuple[Span, ...], Field(strict=False)] = ()
+    left_out: Annotated[tuple[LeftOut, ...], Field(strict=False)] = ()
 
 
 class Verdict(StrEnum):

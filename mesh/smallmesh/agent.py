@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
+from pydantic import BaseModel, ConfigDict
+
 from smallmesh_contracts import AgentRequest, AgentResult
 
 if TYPE_CHECKING:
@@ -42,6 +44,19 @@ class TaggedWord:
     probability: float
 
 
+@dataclass(frozen=True, slots=True)
+class Language:
+    """The language of a text, as far as it could be told.
+
+    Attributes:
+        code: ISO 639-1 (639-3 for languages that have no such code), ``und`` where it is not certain.
+        supported: Whether the agent's model was trained on it; an uncertain language is given the benefit of the doubt.
+    """
+
+    code: str = "und"
+    supported: bool = True
+
+
 @dataclass(slots=True)
 class Usage:
     """What one answer took of its model."""
@@ -57,6 +72,10 @@ class Model(Protocol):
     where the model cannot do what is asked.
     """
 
+    @property
+    def language(self) -> Language:
+        """Return the language of the request's text."""
+
     async def classify(self, text: str, *, max_windows: int | None = None) -> Sequence[WindowScores]:
         """Return label probabilities, window by window."""
 
@@ -65,6 +84,15 @@ class Model(Protocol):
 
     async def embed(self, texts: Sequence[str]) -> "NDArray[np.float32]":
         """Return one unit vector a text, shape ``(len(texts), n_embd)``."""
+
+
+class AgentSettings(BaseModel):
+    """What an operator may set for an agent; its fields are read from ``SMALLMESH_<AGENT>_<FIELD>``.
+
+    A field that is a tuple takes names separated by commas.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Agent(ABC, Generic[Req, Res]):
@@ -83,6 +111,9 @@ class Agent(ABC, Generic[Req, Res]):
             bulk text takes an encoder 35 s on an idle core.
         confidence_threshold: Calibrated confidence under which an answer marks the
             request complex; None where confidence says nothing.
+        any_language: Whether :meth:`respond` is called for texts in languages that the model does not
+            support too, and looks at ``model.language`` itself; otherwise the chassis refuses them.
+        settings: What an operator may set, with its defaults; the chassis puts what was set in its place.
     """
 
     name: ClassVar[str]
@@ -92,10 +123,15 @@ class Agent(ABC, Generic[Req, Res]):
     result: type[Res]
     time_budget_s: ClassVar[float] = 300.0
     confidence_threshold: ClassVar[float | None] = None
+    any_language: ClassVar[bool] = False
+    settings: AgentSettings = AgentSettings()
 
     @abstractmethod
     async def respond(self, request: Req, model: Model) -> Res:
-        """Answer one request. Nothing but the request and the model may be read."""
+        """Answer one request. Nothing but the request, the model and the settings may be read."""
+
+    def prepare(self) -> None:
+        """Load what answering needs, once, before the process says that it is ready; it runs on a thread of its own."""
 
     def marks(self, result: Res) -> bool:
         """Tell whether a result marks its request complex."""
@@ -103,4 +139,4 @@ class Agent(ABC, Generic[Req, Res]):
 
     def tuning(self) -> Mapping[str, Any]:
         """Return what else turns a text into an answer; part of the prompt version."""
-        return {"threshold": self.confidence_threshold}
+        return {"threshold": self.confidence_threshold, **self.settings.model_dump(mode="json")}

@@ -3,14 +3,15 @@
 import os
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import platformdirs
-from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic import AliasChoices, BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 import smallmesh
 
+M = TypeVar("M", bound=BaseModel)
 SECRETS = frozenset({"ANTHROPIC_API_KEY"})
 """Variables that only the process that needs them may be handed."""
 
@@ -77,6 +78,16 @@ class Settings(BaseSettings):
 def settings() -> Settings:
     """Return this process's settings, read once."""
     return Settings()
+
+
+def agent_settings(agent: str, defaults: M) -> M:
+    """Return an agent's settings: what ``SMALLMESH_<AGENT>_<FIELD>`` says, else its defaults.
+
+    Raises:
+        ValidationError: A value is not what the field takes.
+    """
+    named = {field: os.environ.get(f"SMALLMESH_{agent}_{field}".upper(), "") for field in type(defaults).model_fields}
+    return type(defaults).model_validate({**defaults.model_dump(), **{field: text for field, text in named.items() if text}})
 
 
 def for_child(*, secrets: bool = True, **changed: str) -> dict[str, str]:

@@ -20,10 +20,12 @@ from smallmesh_contracts import (
     ErrorInfo,
     EscalationStep,
     Evidence,
+    LeftOut,
     Provenance,
     SentimentLabel,
     SentimentRequest,
     SentimentResult,
+    Span,
     Status,
     Step,
     StepInput,
@@ -40,7 +42,8 @@ from smallmesh_contracts import (
 
 PROVENANCE = Provenance(model_id="m", sha256="0" * 64, prompt_version="p", answered_by="ner", windows=2, waited_ms=0.5, worked_ms=9.25)
 ENTITY = Entity(start=0, end=4, text="Anna", type=EntityType.PERSON, confidence=0.9, source="rule")
-ENTITIES = EntitiesResult(entities=(ENTITY,))
+MONEY = Entity(start=0, end=2, text="$5", type=EntityType.MONEY, confidence=0.9, source="rule", value="5", currency="USD")
+ENTITIES = EntitiesResult(entities=(ENTITY,), read_by=("model", "rule"))
 ANSWER = Answer(value=ENTITIES.model_dump(mode="json"), marked=True, provenance=PROVENANCE)
 ERROR = ErrorInfo(code=ErrorCode.EXPIRED, message="too late", retry_after_s=1.0, step="ner")
 RESULT = TaskResult(
@@ -67,12 +70,17 @@ VALUES: tuple[Wire, ...] = (
     EVIDENCE,
     EscalationStep(digest="d", timeout_s=1.0, request=INPUT, evidence=EVIDENCE),
     SentimentRequest(text="a"),
-    SentimentResult(label=SentimentLabel.NEUTRAL, probabilities={"neutral": 1.0}, confidence=1.0),
+    LeftOut(kind="quote", characters=7),
+    Span(start=0, end=1),
+    SentimentResult(
+        label=SentimentLabel.NEUTRAL, probabilities={"neutral": 1.0}, reasons=("2 windows",), left_out=(LeftOut(kind="log", characters=1),)
+    ),
     EntitiesRequest(text="a"),
     ENTITIES,
     ENTITY,
+    MONEY,
     SummaryRequest(text="a", max_sentences=2),
-    SummaryResult(summary="a", method="extractive", sentences=1),
+    SummaryResult(summary="a", method="extractive", sentences=1, spans=(Span(start=0, end=1),)),
     ComplexityRequest(text="a", instruction="b"),
     ComplexityResult(verdict=Verdict.COMPLEX, probabilities={"complex": 1.0}, reasons=("short",)),
     AnalysisResult(text="a", source="frontier"),
@@ -141,7 +149,7 @@ def test_wrong_types_and_bounds_are_refused_by_name_of_the_field(model, body, fi
         (RESULT, "status", Status.OTHER),
         (ENTITY, "type", EntityType.OTHER),
         (ENTITY, "source", "other"),
-        (SummaryResult(summary="a", method="extractive", sentences=1), "method", "other"),
+        (SummaryResult(summary="a", method="extractive", sentences=1, spans=(Span(start=0, end=1),)), "method", "other"),
         (AnalysisResult(text="a", source="frontier"), "source", "other"),
         (ERROR, "code", ErrorCode.INTERNAL),
     ],
@@ -166,7 +174,7 @@ def test_an_answers_value_is_read_as_the_agents_result():
 
 
 def test_an_unknown_name_inside_an_answer_is_other_too():
-    value = {"entities": [ENTITY.model_dump(mode="json") | {"type": "DATE"}]}
+    value = {"entities": [ENTITY.model_dump(mode="json") | {"type": "PLANET"}]}
 
     assert Answer(value=value).value_as(EntitiesResult).entities[0].type is EntityType.OTHER
 

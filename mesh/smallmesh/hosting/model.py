@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from smallmesh.agent import TaggedWord, Usage, WindowScores
+from smallmesh.agent import Language, TaggedWord, Usage, WindowScores
 from smallmesh.hosting.card import ModelCard, ModelError, verified_file
 from smallmesh.hosting.sentences import Span, split_sentences
 from smallmesh.hosting.tagging import TagHead
 from smallmesh.hosting.thread import ModelThread
 from smallmesh.hosting.windows import Window, Windower
+from smallmesh.language import Detector
 from smallmesh_contracts import ContractError, ErrorCode, Lane
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class HostedModel:
         """Prepare; :meth:`start` verifies, loads and warms up."""
         self.card = card
         self.n_embd = 0
+        self._detector: Detector | None = None
         self._folder = folder
         self.thread: ModelThread[_Loaded] = ModelThread(self._load, card.id)
 
@@ -52,6 +54,7 @@ class HostedModel:
         Raises:
             ModelError: The file is missing, altered or cannot be loaded.
         """
+        self._detector = Detector()
         await self.thread.start()
         reader = self.reader(Lane.INTERACTIVE, Usage())
         if self.card.pooling == "rank":
@@ -70,9 +73,16 @@ class HostedModel:
         """Finish what is queued and free the model."""
         await self.thread.stop()
 
-    def reader(self, lane: Lane, usage: Usage) -> "Reader":
+    def language_of(self, text: str) -> Language:
+        """Return a text's language, and whether the model supports it."""
+        if self._detector is None:
+            return Language()
+        found = self._detector.detect(text)
+        return Language(found.code, supported=found.code in self.card.languages) if found.certain else Language()
+
+    def reader(self, lane: Lane, usage: Usage, language: Language = Language()) -> "Reader":  # noqa: B008 - it is frozen
         """Return the model port for one request, which counts into ``usage``."""
-        return Reader(self, lane, usage)
+        return Reader(self, lane, usage, language)
 
     def _load(self) -> _Loaded:
         from smallmesh.hosting.llama import Encoder, ModelLoadError  # noqa: PLC0415 - only a process that hosts a model pays for it
@@ -96,8 +106,9 @@ class Reader:
     and a cancelled request stops at the next one.
     """
 
-    def __init__(self, model: HostedModel, lane: Lane, usage: Usage) -> None:
+    def __init__(self, model: HostedModel, lane: Lane, usage: Usage, language: Language) -> None:
         """Read on behalf of one request."""
+        self.language = language
         self._model = model
         self._lane = lane
         self._usage = usage

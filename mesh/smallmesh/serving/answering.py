@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
-from smallmesh.agent import Agent, Model, Usage
+from smallmesh.agent import Agent, Language, Model, Usage
 from smallmesh.hosting.card import ModelCard
 from smallmesh.telemetry import Span, logger, names, span
 from smallmesh_contracts import (
@@ -42,7 +42,10 @@ class Host(Protocol):
     def passes(self) -> int:
         """Forward passes so far: it grows only while the model makes progress."""
 
-    def reader(self, lane: Lane, usage: Usage) -> Model:
+    def language_of(self, text: str) -> Language:
+        """Return a text's language, and whether the model supports it."""
+
+    def reader(self, lane: Lane, usage: Usage, language: Language) -> Model:
         """Return the model port for one request."""
 
 
@@ -87,17 +90,18 @@ class Answering:
             caller: Headers of the call that this answers, where no span of ours is open yet.
 
         Raises:
-            ContractError: ``invalid_request``, ``too_long``.
+            ContractError: ``invalid_request``, ``too_long``, ``unsupported_language``.
             TimeoutError: The budget was used up.
             Exception: Whatever the agent raised.
         """
         request = decode(self.agent.request, body)
         check_size("text", request.text, limits.TEXT_BYTES[lane])
+        language = self._language(request.text)
         usage = Usage()
         began = time.perf_counter()
         with self._span(address, lane, caller) as opened:
             async with asyncio.timeout(budget_s):
-                result = self._validated(await self._respond(request, lane, usage))
+                result = self._validated(await self._respond(request, lane, usage, language))
             worked_ms = (time.perf_counter() - began) * 1000
             opened.set_attribute(names.GEN_AI_INPUT_TOKENS, usage.tokens)
             opened.set_attribute(names.WINDOWS, usage.windows)
@@ -110,6 +114,7 @@ class Answering:
                 sha256=self.sha256,
                 prompt_version=self.prompt_version,
                 confidence=result.confidence,
+                language=language.code,
                 answered_by=self.agent.name,
                 windows=usage.windows,
                 waited_ms=round(waited_ms, 3),
@@ -117,10 +122,18 @@ class Answering:
             ),
         )
 
-    async def _respond(self, request: AgentRequest, lane: Lane, usage: Usage) -> object:
+    def _language(self, text: str) -> Language:
+        language = self.host.language_of(text)
+        if not language.supported and not self.agent.any_language:
+            supported = ", ".join(self.host.card.languages) if self.host.card else "none"
+            message = f"the text is in {language.code!r}; the model of {self.agent.name} supports: {supported}"
+            raise ContractError(ErrorCode.UNSUPPORTED_LANGUAGE, message)
+        return language
+
+    async def _respond(self, request: AgentRequest, lane: Lane, usage: Usage, language: Language) -> object:
         try:
             async with asyncio.timeout(self.agent.time_budget_s) as limit:
-                return await self.agent.respond(request, self.host.reader(lane, usage))
+                return await self.agent.respond(request, self.host.reader(lane, usage, language))
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -193,6 +206,10 @@ class RulesHost:
     async def stop(self) -> None:
         """Have nothing to free."""
 
-    def reader(self, lane: Lane, usage: Usage) -> Model:  # noqa: ARG002 - the form is the seam's
+    def language_of(self, text: str) -> Language:  # noqa: ARG002 - the form is the seam's
+        """Know nothing of languages: rules that do look for themselves."""
+        return Language()
+
+    def reader(self, lane: Lane, usage: Usage, language: Language) -> Model:  # noqa: ARG002 - the form is the seam's
         """Lend a port that refuses."""
         return NoModel()

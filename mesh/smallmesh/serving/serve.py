@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import smallmesh
 from smallmesh.bus import Consumer, Delivery, ServiceSpec
@@ -10,21 +10,17 @@ from smallmesh.bus.layout import escalation_consumers, step_consumers
 from smallmesh.bus.nats import NatsBus
 from smallmesh.catalogue import AgentFolder, Catalogue, CatalogueError, ServiceFolder
 from smallmesh.frontier.build import build_frontier
-from smallmesh.hosting.card import load_card
 from smallmesh.retry import RetryPolicy
 from smallmesh.service import Escalation
-from smallmesh.serving.answering import Answering, RulesHost
 from smallmesh.serving.asking import ask_service
 from smallmesh.serving.durable import DurableDoor
 from smallmesh.serving.escalating import BusPorts
+from smallmesh.serving.hosted import hosted
 from smallmesh.serving.process import Life, announce, run_process
 from smallmesh.serving.steps import StepWorker
 from smallmesh.settings import Settings, settings
 from smallmesh.telemetry import names
 from smallmesh_contracts import Address, Answer, EscalationStep, Lane, Step, subjects
-
-if TYPE_CHECKING:
-    from smallmesh.hosting.model import HostedModel
 
 GRACEFUL_S = 10.0
 """What work in hand may take after SIGTERM; past it the message goes to another replica."""
@@ -55,10 +51,7 @@ def serve_service(name: str) -> int:
 async def _agent(found: AgentFolder, life: Life, chosen: Settings) -> None:
     agent = found.agent
     async with AsyncExitStack() as stack:
-        host = _host(found)
-        await host.start()
-        stack.push_async_callback(host.stop)
-        answering = Answering(agent, host, found.folder)
+        answering = await stack.enter_async_context(hosted(found))
         door, bus = await _doors(agent.name, life, chosen, stack)
 
         async def respond(delivery: Delivery, address: Address, lane: Lane, step: Step, left_s: float) -> Answer:
@@ -107,15 +100,6 @@ async def _service(found: ServiceFolder, life: Life, chosen: Settings) -> None:
         metadata = {"answer": service.answer, "model_id": ports.frontier.model_id}
         await announce(ServiceSpec(service.name, smallmesh.__version__, service.description, metadata), bus, chosen, stack)
         await life.ended()
-
-
-def _host(found: AgentFolder) -> "RulesHost | HostedModel":
-    card = load_card(found.folder)
-    if card is None:
-        return RulesHost()
-    from smallmesh.hosting.model import HostedModel  # noqa: PLC0415 - needs numpy, which an agent of rules has no use for
-
-    return HostedModel(card, found.folder)
 
 
 async def _doors(name: str, life: Life, chosen: Settings, stack: AsyncExitStack) -> tuple[DurableDoor[Any], NatsBus]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from smallmesh.agent import TaggedWord, WindowScores
+from smallmesh.agent import Language, TaggedWord, WindowScores
 from smallmesh_contracts import ContractError, ErrorCode
 
 if TYPE_CHECKING:
@@ -30,8 +30,10 @@ class StubModel:
         windows: Sequence[WindowScores] | None = None,
         words: Sequence[TaggedWord] | None = None,
         vectors: NDArray[np.float32] | None = None,
+        language: Language = Language(),  # noqa: B008 - it is frozen
     ) -> None:
         """Answer ``classify`` with ``windows``, ``tag`` with ``words``, ``embed`` with ``vectors``, one a text."""
+        self.language = language
         self.read: list[str] = []
         self._windows = windows
         self._words = words
