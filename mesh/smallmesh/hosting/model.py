@@ -1,6 +1,8 @@
 """The model port over a GGUF encoder: texts in windows through one model thread."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 TAG_OVERLAP = 32
 """Tokens that a tagged window repeats, so that a name at the seam is seen whole once."""
+LONG_TEXT = 20_000
+"""Characters from which a text is cut into sentences on another thread: health must answer within 100 ms."""
 WARM_UP = "A short text to warm up the model."
 
 
@@ -116,20 +120,20 @@ class Reader:
     async def classify(self, text: str, *, max_windows: int | None = None) -> Sequence[WindowScores]:
         """Return calibrated label probabilities, window by window."""
         self._require("rank")
-        windows = await self._windows(text, limit=max_windows)
-        if not windows:
+        scores = [scores async for _, scores in self._passes(text, _scores, limit=max_windows)]
+        if not scores:
             raise ContractError(ErrorCode.INVALID_REQUEST, "the text has no word in it")
-        return [await self._pass(window, lambda m, w=window: _scores(m, w)) for window in windows]  # type: ignore[misc]
+        return scores
 
     async def tag(self, text: str) -> Sequence[TaggedWord]:
         """Return every word with its label, sentence by sentence, as the tagger was trained."""
         self._require("none")
-        return [word for sentence in split_sentences(text) for word in await self._tag(text, sentence)]
+        sentences = split_sentences(text) if len(text) < LONG_TEXT else await asyncio.to_thread(split_sentences, text)
+        return [word for sentence in sentences for word in await self._tag(sentence)]
 
-    async def _tag(self, text: str, sentence: Span) -> list[TaggedWord]:
+    async def _tag(self, sentence: Span) -> list[TaggedWord]:
         tagged: list[TaggedWord] = []
-        for window in await self._windows(text[sentence.start : sentence.end], overlap=TAG_OVERLAP):
-            words = await self._pass(window, lambda m, w=window: _tags(m, w, sentence.start))  # type: ignore[misc]
+        async for window, words in self._passes(sentence.text, lambda m, w: _tags(m, w, sentence.start), overlap=TAG_OVERLAP):
             half = window.new_from // 2  # of the repeated words the later half is better seen from this window
             if window.new_from:
                 del tagged[len(tagged) - (window.new_from - half) :]
@@ -143,23 +147,33 @@ class Reader:
         return np.stack(vectors) if vectors else np.zeros((0, 0), np.float32)
 
     async def _embed(self, text: str) -> NDArray[np.float32]:
-        parts = [
-            await self._pass(window, lambda m, w=window: m.encoder.vector(w.tokens))  # type: ignore[misc]
-            for window in await self._windows(text)
-        ]
+        parts = [vector async for _, vector in self._passes(text, lambda m, w: m.encoder.vector(w.tokens))]
         if not parts:  # nothing but characters that no word is made of: nearest to nothing
             return np.zeros(self._model.n_embd, np.float32)
         mean = np.mean(parts, axis=0, dtype=np.float32)
         return np.asarray(mean / (np.linalg.norm(mean) or 1.0), np.float32)
 
-    async def _windows(self, text: str, *, overlap: int = 0, limit: int | None = None) -> list[Window]:
-        return await self._model.thread.run(lambda m: m.windower.windows(text, overlap=overlap, limit=limit), self._lane)
+    async def _passes(
+        self, text: str, job: Callable[[_Loaded, Window], T], *, overlap: int = 0, limit: int | None = None
+    ) -> AsyncIterator[tuple[Window, T]]:
+        """Yield each window of a text with what a job makes of it; window and pass are one turn of the model's thread."""
+        windows: Iterator[Window] | None = None
+        ahead: Window | None = None
 
-    async def _pass(self, window: Window, job: Callable[[_Loaded], T]) -> T:
-        result = await self._model.thread.run(job, self._lane)
-        self._usage.windows += 1
-        self._usage.tokens += len(window.tokens)
-        return result
+        def turn(model: _Loaded) -> tuple[Window, T] | None:
+            nonlocal windows, ahead
+            if windows is None:
+                windows = itertools.islice(model.windower.windows(text, overlap=overlap), limit)
+                ahead = next(windows, None)
+            window, ahead = ahead, next(windows, None)
+            return None if window is None else (window, job(model, window))
+
+        more = True
+        while more and (turned := await self._model.thread.run(turn, self._lane)) is not None:
+            self._usage.windows += 1
+            self._usage.tokens += len(turned[0].tokens)
+            more = ahead is not None
+            yield turned
 
     def _require(self, pooling: str) -> None:
         if self._model.card.pooling != pooling:

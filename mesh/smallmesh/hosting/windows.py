@@ -1,15 +1,16 @@
 """Texts in windows: runs of whole words that fit one forward pass, with their offsets."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from smallmesh.hosting.words import Word, split_words
+from smallmesh.hosting.words import Word, iter_words
 
 SPECIAL_TOKENS = 2
 MAX_WORD_CHARACTERS = 100
 """BERT's tokenizer takes a longer word for unknown; so do we, before it costs time."""
 _CACHED_WORDS = 20_000
+_Cut = tuple[Word, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,39 +54,43 @@ class Windower:
 
         self._pieces = pieces
 
-    def windows(self, text: str, *, overlap: int = 0, limit: int | None = None) -> list[Window]:
-        """Return the windows of a text; none where it has no word.
+    def windows(self, text: str, *, overlap: int = 0) -> Iterator[Window]:
+        """Yield the windows of a text, reading it no further than asked; none where it has no word.
 
         Args:
             text: The text.
             overlap: Tokens that a window repeats from the one before it.
-            limit: Stop after so many windows.
         """
-        words = split_words(text)
-        pieces = [self._pieces(word.text) for word in words]
-        found: list[Window] = []
-        start = new_from = 0
-        while start < len(words) and (limit is None or len(found) < limit):
-            end, used = start, 0
-            while end < len(words) and used + len(pieces[end]) <= self._room:
-                used += len(pieces[end])
-                end += 1
-            end = max(end, start + 1)
-            found.append(self._window(words[start:end], pieces[start:end], new_from - start))
-            if end == len(words):
-                break
-            new_from = end
-            back = 0
-            while end > start + 1 and back + len(pieces[end - 1]) <= overlap:
-                back += len(pieces[end - 1])
-                end -= 1
-            start = end
-        return found
+        held: list[_Cut] = []
+        used = new_from = 0
+        for word in iter_words(text):
+            pieces = self._pieces(word.text)
+            if held and used + len(pieces) > self._room:
+                yield self._window(held, new_from)
+                held = _tail(held, min(overlap, self._room - len(pieces)))
+                used, new_from = _tokens_in(held), len(held)
+            held.append((word, pieces))
+            used += len(pieces)
+        if held:
+            yield self._window(held, new_from)
 
-    def _window(self, words: Sequence[Word], pieces: Sequence[tuple[int, ...]], new_from: int) -> Window:
+    def _window(self, held: Sequence[_Cut], new_from: int) -> Window:
         tokens: list[int] = []
         firsts: list[int] = []
-        for piece in pieces:
+        for _, pieces in held:
             firsts.append(len(tokens))
-            tokens.extend(piece)
-        return Window(words, tokens[: self._room], firsts, new_from)
+            tokens.extend(pieces)
+        return Window([word for word, _ in held], tokens[: self._room], firsts, new_from)
+
+
+def _tail(held: Sequence[_Cut], room: int) -> list[_Cut]:
+    """Return the last words that have at most ``room`` tokens together, but never all of them."""
+    start, used = len(held), 0
+    while start > 1 and used + len(held[start - 1][1]) <= room:
+        start -= 1
+        used += len(held[start][1])
+    return list(held[start:])
+
+
+def _tokens_in(held: Sequence[_Cut]) -> int:
+    return sum(len(pieces) for _, pieces in held)

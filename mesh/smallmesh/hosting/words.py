@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -52,14 +52,17 @@ def split_words(text: str) -> list[Word]:
     The same cuts as BERT's basic tokenizer makes, but nothing is lower-cased or normalised, so offsets are exact.
     Runs that its tokenizer drops whole (control signs) are no words.
     """
-    words: list[Word] = []
+    return list(iter_words(text))
+
+
+def iter_words(text: str) -> Iterator[Word]:
+    """Yield the words of :func:`split_words` one by one, reading the text no further than asked."""
     for match in _CHUNK.finditer(text):
         chunk, base = match.group(), match.start()
         if chunk.isascii() and chunk.isalnum():
-            words.append(Word(chunk, base, base + len(chunk)))
+            yield Word(chunk, base, base + len(chunk))
         else:
-            words.extend(_cut(chunk, base))
-    return words
+            yield from _cut(chunk, base)
 
 
 def _cut(chunk: str, base: int) -> list[Word]:
