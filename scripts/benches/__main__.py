@@ -12,6 +12,7 @@ from rich.console import Console
 from scripts.benches.agents import measure as measure_agents
 from scripts.benches.bus import measure as measure_bus
 from scripts.benches.figures import Report, table
+from scripts.benches.long import measure as measure_long
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
@@ -41,6 +42,15 @@ def agents(
 ) -> None:
     """Measure what the shipped agents take: time to ready, time of an ask, memory, idle processor time."""
     _show(measure_agents(rounds, quiet=as_json), as_json=as_json)
+
+
+@app.command()
+def long(
+    rounds: Annotated[int, typer.Option(help="Long texts, one after the other.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Measure the longest interactive text through every agent, and asks of short texts beside it."""
+    _show(measure_long(rounds, quiet=as_json), as_json=as_json)
 
 
 def _show(measuring: Coroutine[Any, Any, Report], *, as_json: bool) -> None:

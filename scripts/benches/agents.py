@@ -68,14 +68,15 @@ def _used(processes: Mapping[str, psutil.Process]) -> float:
 
 
 async def _asks(bus: NatsBus, name: str, rounds: int) -> list[Figure]:
-    samples = [await _ask(bus, name, SHORT) for _ in range(rounds + 5)][5:]
+    samples = [await ask(bus, name, SHORT) for _ in range(rounds + 5)][5:]
     p50, p95 = percentile(samples, 50), percentile(samples, 95)
     bar = {"sentiment": SENTIMENT_ASK_MS}.get(name)
     target, met = (f"at most {bar:.0f} ms", p50 <= bar) if bar else ("", None)
     return [Figure(f"ask {name}, 25 tokens, p50", p50, "ms", target=target, met=met), Figure(f"ask {name}, 25 tokens, p95", p95, "ms")]
 
 
-async def _ask(bus: NatsBus, name: str, text: str) -> float:
+async def ask(bus: NatsBus, name: str, text: str) -> float:
+    """Ask one agent and return the milliseconds it took."""
     began = time.perf_counter()
     reply = await bus.request(subjects.ask(name), StepInput(text=text).to_bytes(), timeout_s=60)
     took_ms = (time.perf_counter() - began) * 1000
@@ -86,7 +87,7 @@ async def _ask(bus: NatsBus, name: str, text: str) -> float:
 
 
 async def _memory(bus: NatsBus, name: str, process: psutil.Process) -> Figure:
-    await _ask(bus, name, LONG)
+    await ask(bus, name, LONG)
     resident = process.memory_info().rss / _MB
     return Figure(
         f"resident {name} after full windows", resident, "MB", target=f"at most {RESIDENT_MB:.0f} MB", met=resident <= RESIDENT_MB

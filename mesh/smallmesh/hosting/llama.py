@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
 from smallmesh.hosting.gguf_meta import read_metadata
-
-# Spinning OpenMP threads of two processes on two cores cost up to 80 times a text's time; read when the library loads.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
-import llama_cpp
 
 Pooling = Literal["rank", "none", "mean"]
 
