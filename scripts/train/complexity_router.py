@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from scripts.train.bert import Classifier, load_base, load_tokenizer
 from scripts.train.export import Extras, export
+from scripts.train.facts import WINDOW
 from scripts.train.fit import CLS, SEP, Schedule, fit, fit_temperature, pad, predict, seed_everything
 from scripts.train.parity import check_classifier
 from scripts.train.publish import MODEL_FILE, Facts, publish
@@ -20,7 +21,6 @@ from smallmesh.hosting.requests import render_request
 
 SEED = 20261121
 FACTS = Facts(agent="complexity_router", id="complexity-router-minilm-q8", pooling="rank")
-# One window of serving is 256 tokens; the instruction comes first, so training on shorter ones loses little.
 MAX_TOKENS = 160
 SCHEDULE = Schedule(epochs=1.0, batch=32, encoder_rate=1e-4, head_rate=5e-4, warmup=0.1)
 # The proxies are guesses, and the written labels have one reader.
@@ -70,11 +70,11 @@ def main() -> None:
         model = train(rows)
         if arguments.checkpoint:
             torch.save(model.state_dict(), arguments.checkpoint)
-    logits = predict(model, encode(calibration, 256))
+    logits = predict(model, encode(calibration, WINDOW))
     temperature = fit_temperature(logits, np.array([row.label for row in calibration]))
     print(f"temperature {temperature:.3f}")
     for name, held in (("written", written()[1]), ("flask", flask(folder)[1])):
-        found = predict(model, encode(held, 256)).argmax(axis=1)
+        found = predict(model, encode(held, WINDOW)).argmax(axis=1)
         print(f"{name}: accuracy {np.mean(found == np.array([row.label for row in held])):.4f} of {len(held)}")
     extras = Extras(numbers={"temperature": temperature})
     publish(arguments.out, FACTS, lambda path: export(model, path, name=FACTS.id, pooling=FACTS.pooling, extras=extras))

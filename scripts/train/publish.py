@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.train.cards import write_card
-from scripts.train.facts import BASE_NAME
+from scripts.train.facts import BASE_NAME, WINDOW
 
 MODEL_FILE = "model.gguf"
 TABLE_FILE = "model.toml"
@@ -40,7 +40,7 @@ class Facts:
     agent: str
     id: str
     pooling: str
-    window: int = 256
+    window: int = WINDOW
 
 
 def publish(out: Path, facts: Facts, write: Callable[[Path], None]) -> None:

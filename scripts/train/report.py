@@ -39,10 +39,10 @@ def peak():
 
 before = peak()
 pooling = sys.argv[2]
-encoder = Encoder(Path(sys.argv[1]), pooling=pooling, window=256)
+encoder = Encoder(Path(sys.argv[1]), pooling=pooling, window=128)
 call = {"rank": encoder.scores, "none": encoder.vectors, "mean": encoder.vector}[pooling]
 for start in range(8):
-    call(list(range(2000 + start, 2254 + start)))
+    call(list(range(2000 + start, 2126 + start)))
 print((peak() - before) / 1024)
 """
 

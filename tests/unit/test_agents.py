@@ -5,6 +5,7 @@ import pytest
 
 from smallmesh.agent import TaggedWord, WindowScores
 from smallmesh.catalogue import Catalogue
+from smallmesh.hosting.requests import render_request
 from smallmesh.settings import Settings
 from smallmesh.testing.stub_model import StubModel
 from smallmesh_contracts import SentimentLabel, Verdict
@@ -121,3 +122,13 @@ async def test_the_router_is_shown_the_instruction_before_the_text():
 
     (shown,) = model.read
     assert shown.index("the instruction") < shown.index("the text")
+
+
+@pytest.mark.parametrize(("unread", "told"), [(0, False), (5, True)])
+async def test_the_router_says_how_much_of_a_long_text_it_read(unread, told):
+    end = len(render_request(None, "a text of 21 letters.")) - unread
+    model = StubModel(windows=[WindowScores(0, end, 9, {"simple": 1.0, "medium": 0.0, "complex": 0.0})])
+
+    result = await answer("complexity_router", "a text of 21 letters.", model)
+
+    assert ("long text: the first 16 of its 21 characters were read" in result.reasons) is told

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-# Enough for any first window of 256 tokens; more would only cost time in the tokenizer.
-_TEXT_CHARACTERS = 2_000
+TEXT_CHARACTERS = 2_000
+"""Of the text, as much as is shown: enough for any first window; more would only cost time in the tokenizer."""
 # The instruction comes first and leaves room for the beginning of the text.
 _INSTRUCTION_CHARACTERS = 600
 _LENGTHS = ((15, "tiny"), (50, "short"), (150, "middling"), (500, "long"))
@@ -19,4 +19,4 @@ def length_word(text: str) -> str:
 def render_request(instruction: str | None, text: str) -> str:
     """The request as one text: the instruction (or "none"), the text's length in a word, the beginning of the text."""
     asked = (instruction or "").strip()[:_INSTRUCTION_CHARACTERS] or "none"
-    return f"Instruction: {asked}\nLength: {length_word(text)}\nText: {text.strip()[:_TEXT_CHARACTERS]}"
+    return f"Instruction: {asked}\nLength: {length_word(text)}\nText: {text.strip()[:TEXT_CHARACTERS]}"
