@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from smallmesh.agent import Agent
+from smallmesh.agent import Agent, Language
 from smallmesh.serving.answering import Answering, RulesHost
 from smallmesh_contracts import AgentRequest, AgentResult, ContractError, ErrorCode, Lane
 
@@ -35,3 +35,42 @@ async def test_a_tasks_budget_that_ends_first_is_a_timeout(tmp_path):
 
     with pytest.raises(TimeoutError):
         await answering.answer(b'{"text": "x"}', Lane.BULK, budget_s=0.01, waited_ms=0)
+
+
+class Polyglot(Endless):
+    any_language = True
+
+    async def respond(self, request, model):  # noqa: ARG002 - the form is the seam's
+        return AgentResult()
+
+
+class ForeignHost(RulesHost):
+    """A host whose model supports none of the languages it is shown."""
+
+    def __init__(self, language):
+        self.language = language
+
+    def language_of(self, text):  # noqa: ARG002 - the form is the seam's
+        return self.language
+
+
+FINNISH = Language("fi", supported=False)
+
+
+async def test_a_text_in_a_language_that_the_model_does_not_support_is_refused_before_it_is_read(tmp_path):
+    answering = Answering(Endless(), ForeignHost(FINNISH), tmp_path)
+
+    with pytest.raises(ContractError) as raised:
+        await answering.answer(b'{"text": "x"}', Lane.BULK, budget_s=60, waited_ms=0)
+
+    assert raised.value.info.code is ErrorCode.UNSUPPORTED_LANGUAGE
+    assert "'fi'" in raised.value.info.message
+
+
+@pytest.mark.parametrize("language", [FINNISH, Language("en"), Language()])
+async def test_an_agent_for_any_language_answers_and_the_answer_names_it(tmp_path, language):
+    answering = Answering(Polyglot(), ForeignHost(language), tmp_path)
+
+    answer = await answering.answer(b'{"text": "x"}', Lane.BULK, budget_s=60, waited_ms=0)
+
+    assert answer.provenance.language == language.code
