@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smallmesh.hosting.windows import MAX_WORD_CHARACTERS, SPECIAL_TOKENS, Windower
+from smallmesh.hosting.windows import MAX_REPEATS, MAX_WORD_CHARACTERS, SPECIAL_TOKENS, Windower
 
 WINDOW = 12
 ROOM = WINDOW - SPECIAL_TOKENS
@@ -46,6 +46,12 @@ def test_a_word_with_more_pieces_than_fit_is_read_as_far_as_it_fits(windower):
     (window,) = windower.windows("x" * (ROOM + 5))
 
     assert len(window.tokens) == ROOM
+
+
+def test_a_sign_repeated_on_and_on_is_read_a_few_times(windower):
+    words = [word.text for window in windower.windows("a " + "- " * 5000 + "b") for word in window.words]
+
+    assert words == ["a", *["-"] * MAX_REPEATS, "b"]
 
 
 def test_an_overlap_repeats_words_and_says_from_where_they_are_new(windower):

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smallmesh.hosting.sentences import split_sentences
-from smallmesh.hosting.words import CASE_FEATURES, CASES, case_features, split_words, word_case
+from smallmesh.hosting.words import CASE_FEATURES, CASES, MAX_CHUNK_CHARACTERS, case_features, split_words, word_case
 
 TEXTS = st.text(alphabet=st.one_of(st.characters(), st.sampled_from("aB.'\"-!? \n日本é\u200b"))) | st.text()
 
@@ -145,3 +145,10 @@ def test_a_mark_inside_a_sentence_does_not_end_it(text):
 )
 def test_a_text_falls_into_its_sentences(text, sentences):
     assert _sentences(text) == sentences
+
+
+def test_a_run_that_no_sentence_is_as_long_as_is_one_word():
+    longest = "a+" * (MAX_CHUNK_CHARACTERS // 2)
+
+    assert len(split_words(longest)) == MAX_CHUNK_CHARACTERS
+    assert _words(f"{longest}+ end") == [f"{longest}+", "end"]

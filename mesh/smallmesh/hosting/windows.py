@@ -1,6 +1,6 @@
 """Texts in windows: runs of whole words that fit one forward pass, with their offsets."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -9,6 +9,8 @@ from smallmesh.hosting.words import Word, iter_words
 SPECIAL_TOKENS = 2
 MAX_WORD_CHARACTERS = 100
 """BERT's tokenizer takes a longer word for unknown; so do we, before it costs time."""
+MAX_REPEATS = 8
+"""Times that the same sign is read in a row; a rule of a thousand dashes says no more, and costs a thousand tokens."""
 _CACHED_WORDS = 20_000
 _Cut = tuple[Word, tuple[int, ...]]
 
@@ -63,7 +65,7 @@ class Windower:
         """
         held: list[_Cut] = []
         used = new_from = 0
-        for word in iter_words(text):
+        for word in _without_repeats(iter_words(text)):
             pieces = self._pieces(word.text)
             if held and used + len(pieces) > self._room:
                 yield self._window(held, new_from)
@@ -81,6 +83,15 @@ class Windower:
             firsts.append(len(tokens))
             tokens.extend(pieces)
         return Window([word for word, _ in held], tokens[: self._room], firsts, new_from)
+
+
+def _without_repeats(words: Iterable[Word]) -> Iterator[Word]:
+    sign, times = "", 0
+    for word in words:
+        times = times + 1 if word.text == sign else 0
+        sign = word.text if len(word.text) == 1 else ""
+        if times < MAX_REPEATS:
+            yield word
 
 
 def _tail(held: Sequence[_Cut], room: int) -> list[_Cut]:

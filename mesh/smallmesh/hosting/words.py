@@ -25,6 +25,10 @@ _IDEOGRAPHS = (
 _TERMINAL = frozenset(".!?\u2026\u3002\uff01\uff1f")
 
 
+MAX_CHUNK_CHARACTERS = 500
+"""No sentence in ASCII goes on for so long without white space: a blob, which counts as one word, not as thousands of tokens."""
+
+
 class Word(NamedTuple):
     """One word or one punctuation sign; ``source[start:end] == text``."""
 
@@ -59,7 +63,7 @@ def iter_words(text: str) -> Iterator[Word]:
     """Yield the words of :func:`split_words` one by one, reading the text no further than asked."""
     for match in _CHUNK.finditer(text):
         chunk, base = match.group(), match.start()
-        if chunk.isascii() and chunk.isalnum():
+        if chunk.isascii() and (chunk.isalnum() or len(chunk) > MAX_CHUNK_CHARACTERS):
             yield Word(chunk, base, base + len(chunk))
         else:
             yield from _cut(chunk, base)
