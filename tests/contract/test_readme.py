@@ -24,7 +24,7 @@ from smallmesh_contracts import (
 )
 
 README = (Path(__file__).parents[2] / "contracts" / "README.md").read_text(encoding="utf-8")
-SUBMIT, _, READ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+SUBMIT, _, _, READ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_the_example_of_a_submission_makes_one_that_is_accepted():

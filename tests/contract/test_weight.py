@@ -55,7 +55,9 @@ def test_pydantic_is_the_one_dependency():
     project = tomllib.loads((CONTRACTS / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
     assert [_name(each) for each in project["dependencies"]] == ["pydantic"]
-    assert "optional-dependencies" not in project
+    assert {extra: [_name(each) for each in needed] for extra, needed in project["optional-dependencies"].items()} == {
+        "client": ["nats-py"]
+    }
 
 
 def test_the_public_namespace_is_what_it_says_it_is():

@@ -19,7 +19,7 @@ from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
 from smallmesh.bus.clock import BrokerClock
 from smallmesh.bus.layout import Consumer, stream_of
-from smallmesh.bus.nats_services import NatsService, collect
+from smallmesh.bus.nats_services import NatsService, collect, subscribed
 from smallmesh.bus.port import Delivery, Headers, Message, ServiceInfo, ServiceSpec, Subscription
 from smallmesh.bus.provision import provision
 from smallmesh.bus.pull import StandingPull
@@ -27,6 +27,8 @@ from smallmesh_contracts import ContractError, ErrorCode
 
 T = TypeVar("T")
 ALREADY_THERE = 10071
+BEING_STORED = 10164
+"""What a cluster says while it stores another message under the subject: soon it is there, or it is not."""
 FULL_OR_REFUSED = 10077
 TOO_LARGE = 10054
 PUBLISH_RETRY_S = 15.0
@@ -34,9 +36,12 @@ PUBLISH_RETRY_S = 15.0
 CONNECT_WITHIN_S = 5.0
 """A broker that is not there when a process starts is said at once; one that goes away later is waited for."""
 REPLY_S = 5.0
-_PASSING = (NoStreamResponseError, nats.errors.TimeoutError)
-"""What a stream without a leader looks like, for a while."""
 _FIRST_ONLY = {api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: "0"}
+
+
+def _passes(error: Exception) -> bool:
+    """Whether it is what a stream without a leader looks like, or one that is storing the same subject just now."""
+    return isinstance(error, NoStreamResponseError | nats.errors.TimeoutError) or getattr(error, "err_code", None) == BEING_STORED
 
 
 class NatsDelivery:
@@ -180,9 +185,11 @@ class NatsBus:
         try:
             try:
                 await self._js.publish(subject, body, headers=headers, msg_ttl=ttl)
-            except _PASSING:
+            except nats.errors.Error as error:
+                if not _passes(error):
+                    raise
                 async for attempt in stamina.retry_context(
-                    on=_PASSING, timeout=PUBLISH_RETRY_S, attempts=None, wait_initial=0.1, wait_max=1.0
+                    on=_passes, timeout=PUBLISH_RETRY_S, attempts=None, wait_initial=0.1, wait_max=1.0
                 ):
                     with attempt:
                         await self._js.publish(subject, body, headers=headers, msg_ttl=ttl)
@@ -227,7 +234,7 @@ class NatsBus:
             seen(Message(msg.subject, msg.data, msg.headers or {}))
 
         subscription = await self.client.subscribe(subject, cb=received)
-        await self.client.flush()
+        await subscribed(self.client)
         return _Watch(subscription)
 
     async def consume(self, consumer: Consumer, handle: Callable[[Delivery], Awaitable[None]], *, slots: int) -> Subscription:

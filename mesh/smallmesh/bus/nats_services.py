@@ -42,7 +42,7 @@ class NatsService:
         self._service = await add_service(self._client, config)
         for endpoint in spec.endpoints:
             await self._service.add_endpoint(self._endpoint(endpoint))
-        await self._client.flush()
+        await subscribed(self._client)
 
     def _endpoint(self, endpoint: Endpoint) -> EndpointConfig:
         async def received(request: Request) -> None:
@@ -73,6 +73,15 @@ class NatsService:
             with contextlib.suppress(nats.errors.Error):
                 await self._service.stop()
         await wind_up(self._calls, STOP_GRACE_S)
+
+
+async def subscribed(client: Client) -> None:
+    """Wait until the broker knows of every subscription.
+
+    nats-py 2.16 writes a flush's PING before what is pending, so one flush proves nothing; behind its PONG the second does.
+    """
+    await client.flush()
+    await client.flush()
 
 
 async def _refuse(request: Request, error: ContractError) -> None:

@@ -31,9 +31,9 @@ async def provision(js: JetStreamContext, consumers: Iterable[Consumer], *, max_
     """
     try:
         for stream in STREAMS:
-            await _ensure_stream(js, _stream_config(stream, max_payload, replicas))
+            await _ensure_stream(js, stream_config(stream, max_payload, replicas))
         for consumer in consumers:
-            await js.add_consumer(consumer.stream, _consumer_config(consumer))
+            await js.add_consumer(consumer.stream, consumer_config(consumer))
     except (nats.errors.Error, TimeoutError) as error:
         hint = "is JetStream enabled there (nats-server -js), and may this user manage streams?"
         raise ContractError(ErrorCode.UNAVAILABLE, f"cannot provision the broker: {error!r}; {hint}") from error
@@ -49,7 +49,8 @@ async def _ensure_stream(js: JetStreamContext, config: api.StreamConfig) -> None
             await js.update_stream(config)
 
 
-def _stream_config(stream: Stream, max_payload: int, replicas: int) -> api.StreamConfig:
+def stream_config(stream: Stream, max_payload: int, replicas: int) -> api.StreamConfig:
+    """Return how the broker should keep a stream."""
     once = stream.kind != "log"
     return api.StreamConfig(
         name=stream.name,
@@ -72,7 +73,8 @@ def _stream_config(stream: Stream, max_payload: int, replicas: int) -> api.Strea
     )
 
 
-def _consumer_config(consumer: Consumer) -> api.ConsumerConfig:
+def consumer_config(consumer: Consumer) -> api.ConsumerConfig:
+    """Return how the broker should keep a consumer."""
     return api.ConsumerConfig(
         durable_name=consumer.name,
         filter_subject=consumer.subject,
