@@ -42,7 +42,7 @@ class LeftOut(Wire):
     """What of a text an agent did not read, because it says nothing of what was asked.
 
     Attributes:
-        kind: ``quote``, ``signature``, ``disclaimer``, ``header``, ``log``, ``code``, ``markup``; another name to come is possible.
+        kind: ``quote``, ``signature``, ``disclaimer``, ``header``, ``log``, ``code``, ``markup``, ``speaker``; others may come.
         characters: How many of the text's characters.
     """
 
