@@ -1,15 +1,20 @@
 """The command line without a broker: help, usage, exit codes, lines of input, and what is shown."""
 
+import importlib
 import json
 import pkgutil
+import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
+from typer.core import TyperGroup
 from typer.testing import CliRunner
 
+import smallmesh
 from smallmesh.broker import BrokerUnavailable
 from smallmesh.catalogue import CatalogueError
 from smallmesh.cli import commands
@@ -17,17 +22,23 @@ from smallmesh.cli.app import COMMANDS, app, load_command
 from smallmesh.cli.commands.up import parse_scale
 from smallmesh.cli.errors import exit_of, message_in
 from smallmesh.cli.exits import MEANING, Exit
-from smallmesh.cli.lines import BadLine, LineReader, Submission, stream_lines
-from smallmesh.cli.show import answer_text, value_text
 from smallmesh.cli.state import MeshState, held, own_state, read_state, write_state
 from smallmesh.cli.where import find_url, without_password
 from smallmesh.hosting.card import ModelError
 from smallmesh.settings import settings
 from smallmesh.supervise import MeshError
-from smallmesh_contracts import Answer, ContractError, DataClass, ErrorCode, ErrorInfo, Lane, decode_task
+from smallmesh_contracts import ContractError, ErrorCode
 
 NOBODY = "nats://127.0.0.1:1"
-CONTROL = "\x1b[31m"
+
+
+def module_of(name):
+    return importlib.import_module(f"smallmesh.cli.commands.{name}")
+
+
+LEAVES = [(name, *inner) for name in COMMANDS for inner in [(one,) for one in getattr(module_of(name), "COMMANDS", ())] or [()]]
+"""Every command, those of groups with their group."""
+EXAMPLES = [example for name in COMMANDS for example, _ in module_of(name).EXAMPLES]
 
 
 @pytest.fixture
@@ -52,6 +63,13 @@ def test_help_lists_every_command_and_every_exit_code(run):
     assert set(MEANING) == set(Exit)
 
 
+def test_the_version_is_told(run):
+    result = run("--version")
+
+    assert result.exit_code == Exit.OK
+    assert result.stdout.strip() == smallmesh.__version__
+
+
 def test_every_module_of_commands_is_a_command_and_the_other_way_round():
     assert {module.name for module in pkgutil.iter_modules(commands.__path__)} == set(COMMANDS)
 
@@ -61,18 +79,38 @@ def test_the_list_of_commands_says_what_the_command_says(name):
     assert load_command(name).help.splitlines()[0] == COMMANDS[name].summary
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_help_of_a_command_has_examples_that_parse(run, name):
-    command = load_command(name)
-    result = run(name, "--help")
+@pytest.mark.parametrize("called", LEAVES, ids=" ".join)
+def test_help_of_every_command_has_examples_of_that_command(run, called):
+    result = run(*called, "--help")
 
     assert result.exit_code == Exit.OK
     assert "Examples:" in result.stdout
-    for example, what in sys.modules[f"smallmesh.cli.commands.{name}"].EXAMPLES:
-        assert what
-        called, *arguments = arguments_of(example)
-        assert called == name
-        command.make_context(name, arguments).close()
+    assert f"smallmesh {' '.join(called)}" in result.stdout.partition("Examples:")[2]
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_example_parses(example, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for word in shlex.split(example):
+        if re.fullmatch(r"[\w-]+\.(jsonl|csv|txt)", word):
+            (tmp_path / word).touch()  # a file that an option wants to be there
+
+    name, *arguments = arguments_of(example)
+
+    parse(load_command(name), name, arguments)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_example_says_what_it_is_for(name):
+    assert all(what for _, what in module_of(name).EXAMPLES)
+
+
+def parse(command, name, arguments):
+    """Parse as the command line does, down to the command of a group."""
+    with command.make_context(name, arguments) as context:
+        if isinstance(command, TyperGroup):
+            called, inner, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+            parse(inner, called, rest)
 
 
 def arguments_of(example):
@@ -81,6 +119,13 @@ def arguments_of(example):
     words = words[words.index("smallmesh") + 1 :]
     ends = [i for i, word in enumerate(words) if word in {"<", ">", "|"}]
     return words[: ends[0]] if ends else words
+
+
+def test_the_page_lists_the_commands_and_the_exit_codes_there_are():
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+
+    assert dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", page, re.MULTILINE)) == {n: one.summary for n, one in COMMANDS.items()}
+    assert {int(code): told for code, told in re.findall(r"^\| (\d+) \| (.*) \|$", page, re.MULTILINE)} == MEANING
 
 
 # ---------------------------------------------------------------- usage and errors
@@ -215,121 +260,47 @@ def test_two_meshes_cannot_hold_one_state_folder(tmp_path):
     assert read_state(tmp_path) is None
 
 
-# ---------------------------------------------------------------- lines of input
+# ---------------------------------------------------------------- without extras
+
+WITHOUT = "import sys; sys.modules.update(dict.fromkeys({missing!r})); from smallmesh.cli import main; sys.argv[0] = 'smallmesh'; main()"
 
 
-def reader():
-    return LineReader("shop", DataClass.RESTRICTED, Lane.BULK)
+def without(missing, *arguments):
+    """Call the command line where some modules are not installed."""
+    code = WITHOUT.format(missing=list(missing))
+    return subprocess.run([sys.executable, "-P", "-c", code, *arguments], capture_output=True, text=True, check=False)
 
 
-def test_a_line_with_nothing_but_a_text_gets_an_id_and_the_defaults():
-    read = reader().read(1, b'{"text": "hello"}')
+@pytest.mark.parametrize("arguments", [("ask", "ner", "x"), ("watch",), ("submit", "lines.jsonl")], ids=lambda called: called[0])
+def test_clients_commands_need_no_extra(tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SMALLMESH_STATE_DIR", str(tmp_path))
+    (tmp_path / "lines.jsonl").touch()
 
-    assert isinstance(read, Submission)
-    assert (read.address.tenant, read.address.data_class, read.lane) == ("shop", DataClass.RESTRICTED, Lane.BULK)
-    assert read.address.is_valid()
-    assert json.loads(read.body) == {"text": "hello"}
+    end = without(("psutil", "numpy", "faststream", "llama_cpp"), *arguments, "--nats", NOBODY)
 
-
-def test_a_line_says_its_own_address_and_task():
-    line = {"id": "t-1", "text": "hello", "wanted": ["sentiment"], "instruction": "why?", "metadata": {"n": 1}, "timeout_s": 5}
-
-    read = reader().read(1, json.dumps({**line, "data_class": "public", "lane": "interactive"}).encode())
-
-    assert isinstance(read, Submission)
-    assert (read.address.task_id, read.address.data_class, read.lane) == ("t-1", DataClass.PUBLIC, Lane.INTERACTIVE)
-    task = decode_task(read.body, read.address, read.lane)
-    assert task.model_dump(exclude={"version"}) == {
-        "text": "hello",
-        "wanted": ("sentiment",),
-        "instruction": "why?",
-        "metadata": {"n": 1},
-        "timeout_s": 5.0,
-    }
+    assert end.returncode == Exit.NOBODY_THERE
+    assert "smallmesh up" in end.stderr
+    assert "Traceback" not in end.stderr
 
 
-@pytest.mark.parametrize(
-    ("raw", "code"),
-    [
-        (b"not json", ErrorCode.INVALID_REQUEST),
-        (b'"a text"', ErrorCode.INVALID_REQUEST),
-        (b'{"text": ""}', ErrorCode.INVALID_REQUEST),
-        (b'{"text": 1}', ErrorCode.INVALID_REQUEST),
-        (b'{"text": "\xff"}', ErrorCode.INVALID_REQUEST),
-        (b'{"text": "\\ud800"}', ErrorCode.INVALID_REQUEST),
-        (b'{"text": "x", "id": "a b"}', ErrorCode.INVALID_REQUEST),
-        (b'{"text": "x", "id": ""}', None),
-        (b'{"text": "x", "data_class": "secret"}', ErrorCode.INVALID_REQUEST),
-        (b'{"text": "x", "wanted": []}', ErrorCode.INVALID_REQUEST),
-        (b'{"text": "x", "version": "2.0"}', ErrorCode.UNSUPPORTED_VERSION),
-        (b'{"text": "' + b"x" * 40_000 + b'", "lane": "interactive"}', ErrorCode.TOO_LONG),
-        (b'{"text": "' + b"x" * 40_000 + b'"}', None),
-        (b'\xef\xbb\xbf{"text": "x"}', None),
-    ],
-)
-def test_a_bad_line_is_an_error_with_its_number(raw, code):
-    read = reader().read(7, raw)
+def test_a_command_that_needs_an_extra_says_which(tmp_path, monkeypatch):
+    monkeypatch.setenv("SMALLMESH_STATE_DIR", str(tmp_path))
 
-    assert (read.error.code if isinstance(read, BadLine) else None) == code
-    assert read is not None
-    assert read.line == 7
+    end = without(("psutil",), "down")
+
+    assert end.returncode == Exit.INSTALLATION
+    assert "smallmesh[broker]" in end.stderr
 
 
-def test_an_empty_line_is_nothing():
-    assert reader().read(1, b" \n") is None
+def test_the_doctor_does_without_an_extra_and_says_what_it_cannot_tell(tmp_path, monkeypatch):
+    monkeypatch.setenv("SMALLMESH_STATE_DIR", str(tmp_path))
 
+    end = without(("psutil",), "doctor", "--nats", NOBODY)
 
-def test_an_id_may_come_once_a_class():
-    lines = reader()
-    lines.read(1, b'{"id": "a", "text": "x"}')
-
-    again = lines.read(2, b'{"id": "a", "text": "y"}')
-    elsewhere = lines.read(3, b'{"id": "a", "text": "y", "data_class": "public"}')
-
-    assert isinstance(again, BadLine)
-    assert "line 1" in again.error.message
-    assert isinstance(elsewhere, Submission)
-
-
-def test_fields_that_no_task_has_are_told():
-    lines = reader()
-    lines.read(1, b'{"text": "x", "wnated": ["sentiment"]}')
-
-    assert lines.ignored == {"wnated"}
-
-
-async def test_lines_come_in_order(tmp_path):
-    file = tmp_path / "lines"
-    file.write_bytes(b"".join(b"%d\n" % n for n in range(500)))
-
-    with file.open("rb") as source:
-        assert [int(line) async for line in stream_lines(source)] == list(range(500))
-
-
-# ---------------------------------------------------------------- what is shown
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        ({"label": "positive", "probabilities": {"positive": 0.9}, "confidence": 0.9}, "positive 0.90"),
-        ({"verdict": "complex", "probabilities": {}, "reasons": [], "confidence": 0.6}, "complex 0.60"),
-        ({"summary": "Short.", "method": "extractive", "sentences": 1}, "Short."),
-        ({"text": "So.", "source": "local_summary"}, "(the local summary stands in) So."),
-        ({"entities": []}, "none"),
-        ({"entities": [{"start": 0, "end": 3, "text": "Ann", "type": "PERSON", "confidence": 0.9}] * 2}, "Ann PER"),
-        ({"topic": "rain"}, '{"topic": "rain"}'),
-        ({"summary": f"{CONTROL}red\nalert", "method": "extractive", "sentences": 1}, " [31mred alert"),
-    ],
-)
-def test_a_value_is_shown_by_its_shape_and_cannot_drive_the_terminal(value, shown):
-    assert value_text(value).plain == shown
-
-
-def test_an_error_is_shown_with_its_code():
-    answer = Answer(error=ErrorInfo(code=ErrorCode.UNAVAILABLE, message=f"no key{CONTROL}"))
-
-    assert answer_text(answer).plain == "unavailable: no key [31m"
+    assert end.returncode == Exit.ERROR
+    assert "psutil" in end.stdout
+    assert "Traceback" not in end.stderr
 
 
 # ---------------------------------------------------------------- weight

@@ -1,7 +1,8 @@
 """The list of commands, how they are loaded, and what becomes of their errors."""
 
 import importlib
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ _RUN = "A mesh on this machine"
 _USE = "Work for the mesh"
 _LOOK = "Looking at the mesh"
 _PARTS = "One process at a time"
+_HELP = {"help_option_names": ["-h", "--help"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +32,13 @@ COMMANDS: Mapping[str, Command] = {
     "down": Command(_RUN, "Stop the mesh that `up` started here."),
     "ask": Command(_USE, "Ask one agent, and wait for its answer."),
     "run": Command(_USE, "Run a whole task on one text, and wait for its result."),
-    "submit": Command(_USE, "Submit many texts, one JSON object a line, and collect their results."),
+    "submit": Command(_USE, "Submit many texts, from lines of JSON, CSV or files, and collect their results."),
     "result": Command(_USE, "Show the result of a task that was submitted."),
+    "watch": Command(_LOOK, "Watch tasks go by: who, how far, what came back and how long it took."),
+    "doctor": Command(_LOOK, "Look for what is wrong, and say what to do about it."),
     "agents": Command(_LOOK, "List every process that answers on the broker."),
+    "models": Command(_LOOK, "List the models that lie here, and verify them."),
+    "eval": Command(_LOOK, "Measure agents on cases with known answers."),
     "serve": Command(_PARTS, "Serve one agent, the escalation service or an orchestrator until stopped."),
     "provision": Command(_PARTS, "Create or update the streams and consumers on a broker."),
 }
@@ -74,7 +80,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_show_locals=False,  # they would show texts
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=_HELP,
 )
 
 
@@ -83,24 +89,50 @@ def _epilog() -> str:
     return f"Exit codes:\n{codes}\n\nStart with `smallmesh up`; each command's --help has examples."
 
 
-@app.callback(epilog=_epilog())
-def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)] = False,
-) -> None:
-    """A mesh of small, specialised language models on NATS."""
-    if version:
+def _print_version(asked: bool) -> None:
+    if asked:
         from smallmesh import __version__  # noqa: PLC0415 - read only here
 
         typer.echo(__version__)
         raise typer.Exit
 
 
+@app.callback(epilog=_epilog())
+def _root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """A mesh of small, specialised language models on NATS."""
+
+
 def load_command(name: str) -> Any:
-    """Import a command's module and return the command."""
+    """Import a command's module and return the command, or the group of commands.
+
+    A module has ``EXAMPLES`` and either ``command``, a function, or ``COMMANDS``: functions by the names of a group's commands.
+    """
     module = importlib.import_module(f"smallmesh.cli.commands.{name}")
+    if hasattr(module, "COMMANDS"):
+        return _group(name, module.COMMANDS, module.EXAMPLES)
     alone = typer.Typer(rich_markup_mode="rich", add_completion=False)
-    alone.command(name, epilog=_examples(module.EXAMPLES), context_settings={"help_option_names": ["-h", "--help"]})(module.command)
+    alone.command(name, help=_flowing(module.command), epilog=_examples(module.EXAMPLES), context_settings=_HELP)(module.command)
     return get_command(alone)
+
+
+def _group(name: str, commands: Mapping[str, Callable[..., None]], examples: Sequence[tuple[str, str]]) -> Any:
+    group = typer.Typer(name=name, no_args_is_help=True, rich_markup_mode="rich", add_completion=False, context_settings=_HELP)
+    group.callback(help=COMMANDS[name].summary, epilog=_examples(examples))(lambda: None)
+    for called, function in commands.items():
+        own = [example for example in examples if f"smallmesh {name} {called}" in example[0]]
+        group.command(called, help=_flowing(function), epilog=_examples(own), context_settings=_HELP)(function)
+    return get_command(group)
+
+
+def _flowing(function: Callable[..., None]) -> str:
+    """Return a docstring with its paragraphs in one line each, so that they flow in whatever width there is."""
+    paragraphs = inspect.cleandoc(function.__doc__ or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
 def _examples(examples: Sequence[tuple[str, str]]) -> str:

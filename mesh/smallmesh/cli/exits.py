@@ -17,10 +17,10 @@ class Exit(IntEnum):
 
 MEANING = {
     Exit.OK: "done, and every answer has its value",
-    Exit.ERROR: "answered, but an answer is an error, or there is no result",
+    Exit.ERROR: "answered, but an answer is an error, there is no result, or a check found a problem",
     Exit.USAGE: "the command was given wrongly",
     Exit.NOBODY_THERE: "no broker, or nobody on it who answers",
     Exit.INSTALLATION: "something installed or set here is wrong: an agent's folder, a model file, a missing extra, a setting",
     Exit.MESH: "the mesh could not be started or stopped",
-    Exit.INTERRUPTED: "ended by Ctrl-C or a signal",
+    Exit.INTERRUPTED: "ended by Ctrl-C or a signal before it was done",
 }

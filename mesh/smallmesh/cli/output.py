@@ -22,3 +22,13 @@ def print_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
 def printable(text: str) -> str:
     """Return a text in one line without control characters, which a document could use to drive the terminal."""
     return "".join(c if c.isprintable() else " " for c in text)
+
+
+def printable_lines(text: str) -> str:
+    """Return a text in its own lines, without any other control character."""
+    return "\n".join(map(printable, text.replace("\r\n", "\n").split("\n")))
+
+
+def plain(console: Console) -> bool:
+    """Tell whether colours are lost there, so that what they say must be said in characters."""
+    return console.no_color or console.color_system is None

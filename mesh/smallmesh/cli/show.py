@@ -1,12 +1,9 @@
-"""Answers as a person wants to read them."""
+"""Answers in one line."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from pydantic import ValidationError
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from smallmesh.cli.output import printable
@@ -15,15 +12,17 @@ from smallmesh_contracts import (
     AnalysisResult,
     Answer,
     ComplexityResult,
+    ContractError,
     EntitiesResult,
+    EntityType,
     ErrorInfo,
     Provenance,
     SentimentLabel,
     SentimentResult,
     Status,
     SummaryResult,
-    TaskResult,
     Verdict,
+    decode,
 )
 
 STYLES = {
@@ -36,7 +35,22 @@ STYLES = {
     Status.COMPLETED.value: "green",
     Status.PARTIAL.value: "yellow",
 }
-_KINDS = {"PERSON": "cyan", "ORGANIZATION": "blue", "LOCATION": "green"}
+"""Styles of labels, verdicts and statuses; a status that is not here is bad news."""
+KINDS: Mapping[EntityType, str] = {
+    EntityType.PERSON: "cyan",
+    EntityType.ORGANIZATION: "blue",
+    EntityType.LOCATION: "green",
+    EntityType.DATE: "yellow",
+    EntityType.MONEY: "magenta",
+    EntityType.EMAIL: "bright_cyan",
+    EntityType.PHONE: "bright_magenta",
+    EntityType.URL: "bright_blue",
+    EntityType.OTHER: "white",
+}
+"""A colour of the terminal's own sixteen for every type of entity, so that a theme stays readable."""
+
+WAITED_MS = 10.0
+"""A shorter wait is not worth telling."""
 
 
 def answer_text(answer: Answer) -> Text:
@@ -47,35 +61,43 @@ def answer_text(answer: Answer) -> Text:
 
 
 def error_text(error: ErrorInfo) -> Text:
-    """Return an error: its code, and what to do."""
+    """Return an error: its code, and what is wrong."""
     return Text.assemble((error.code.value, "red"), f": {printable(error.message)}")
 
 
 def value_text(value: Mapping[str, Any]) -> Text:
     """Return a value by its shape; one of an added agent as JSON."""
-    for kind, show in _SHAPES:
+    result = shape_of(value)
+    return _SHAPES[type(result)](result) if result is not None else Text(printable(json.dumps(value, ensure_ascii=False)))
+
+
+def shape_of(value: Mapping[str, Any]) -> AgentResult | None:
+    """Return a value as the result of a shipped agent; None where it has the shape of none."""
+    body = json.dumps(value).encode()
+    for kind in _SHAPES:
         try:
-            return show(kind.model_validate(value, strict=False))
-        except ValidationError:
+            return decode(kind, body)
+        except ContractError:
             continue
-    return Text(printable(json.dumps(value, ensure_ascii=False)))
+    return None
 
 
-def _label(label: str, confidence: float | None) -> Text:
+def label_text(label: str, confidence: float | None) -> Text:
+    """Return a label in its colour, with how sure it is."""
     return Text.assemble((label, STYLES.get(label, "")), f" {confidence:.2f}" if confidence is not None else "")
 
 
 def _sentiment(result: SentimentResult) -> Text:
-    return _label(result.label.value, result.confidence)
+    return label_text(result.label.value, result.confidence)
 
 
 def _complexity(result: ComplexityResult) -> Text:
-    return _label(result.verdict.value, result.confidence)
+    return label_text(result.verdict.value, result.confidence)
 
 
 def _entities(result: EntitiesResult) -> Text:
-    named = dict.fromkeys((printable(e.text), e.type.value) for e in result.entities)
-    shown = [Text.assemble(name, (f" {kind[:3]}", _KINDS.get(kind, ""))) for name, kind in named]
+    named = dict.fromkeys((printable(e.text), e.type) for e in result.entities)
+    shown = [Text.assemble(name, (f" {kind.value[:3]}", KINDS[kind])) for name, kind in named]
     return Text(", ").join(shown) if shown else Text("none", "dim")
 
 
@@ -88,48 +110,40 @@ def _analysis(result: AnalysisResult) -> Text:
     return Text.assemble((stands_in, "dim"), printable(result.text))
 
 
-_SHAPES: Sequence[tuple[type[AgentResult], Callable[[Any], Text]]] = (
-    (SentimentResult, _sentiment),
-    (EntitiesResult, _entities),
-    (SummaryResult, _summary),
-    (ComplexityResult, _complexity),
-    (AnalysisResult, _analysis),
-)
+_SHAPES: Mapping[type[AgentResult], Callable[[Any], Text]] = {
+    SentimentResult: _sentiment,
+    EntitiesResult: _entities,
+    SummaryResult: _summary,
+    ComplexityResult: _complexity,
+    AnalysisResult: _analysis,
+}
 
 
-def provenance_text(provenance: Provenance) -> Text:
-    """Return where an answer comes from, in one line."""
+def dotted(parts: Iterable[Text]) -> Text:
+    """Return parts in one line, with dim dots between them."""
+    shown = Text()
+    for number, part in enumerate(parts):
+        shown.append(" · " if number else "", "dim")
+        shown.append_text(part)
+    return shown
+
+
+def provenance_text(provenance: Provenance, name: str = "", language: str = "") -> Text:
+    """Return where an answer comes from, in one line.
+
+    Args:
+        provenance: Of the answer.
+        name: Of the answer, where it is said beside it: who gave it is told where that is somebody else.
+        language: Said already; another one is told.
+    """
+    by, waited_ms = provenance.answered_by, provenance.waited_ms
     parts = (
-        f"{provenance.answered_by}: {provenance.model_id}",
+        f"by {by}" if name and by != name else "",
+        provenance.model_id,
         f"prompt {provenance.prompt_version}",
-        f"language {provenance.language}",
-        f"waited {provenance.waited_ms:.1f} ms",
-        f"worked {provenance.worked_ms:.1f} ms",
+        f"language {provenance.language}" if provenance.language != language else "",
+        f"{provenance.windows} windows" if provenance.windows > 1 else "",
+        f"{provenance.worked_ms:.0f} ms",
+        f"after {waited_ms:.0f} ms of waiting" if waited_ms >= WAITED_MS else "",
     )
-    return Text(" · ".join(parts), "dim")
-
-
-def print_task(result: TaskResult, console: Console) -> None:
-    """Print a task's answers, and how it ended."""
-    if result.answers:
-        console.print(_task_table(result))
-    console.print(_task_line(result))
-
-
-def _task_table(result: TaskResult) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("answer")
-    table.add_column("value", ratio=1)
-    table.add_column("by")
-    table.add_column("ms", justify="right")
-    for name, answer in result.answers.items():
-        by, ms = (answer.provenance.answered_by, f"{answer.provenance.worked_ms:.1f}") if answer.provenance else ("", "")
-        table.add_row(name, answer_text(answer), by, ms)
-    return table
-
-
-def _task_line(result: TaskResult) -> Text:
-    status = result.status.value
-    parts = Text.assemble((status, STYLES.get(status, "red")), f" in {result.took_ms:.1f} ms")
-    parts.append(f" · {result.data_class.value} · {result.task_id}", "dim")
-    return Text.assemble(parts, "\n", error_text(result.error)) if result.error is not None else parts
+    return Text(printable(" · ".join(part for part in parts if part)), "dim")

@@ -1,6 +1,6 @@
 """Where the broker is, and a connection to it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -29,8 +29,12 @@ REACHED_WITHIN_S = 3.0
 
 
 @asynccontextmanager
-async def connected(named: str | None) -> "AsyncIterator[NatsBus]":
+async def connected(named: str | None, *, problem: Callable[[Exception], None] | None = None) -> "AsyncIterator[NatsBus]":
     """Connect to the broker.
+
+    Args:
+        named: Its address, where one was named.
+        problem: Called with every error of the connection, denied permissions included.
 
     Raises:
         ContractError: ``unavailable``, saying what to do.
@@ -39,7 +43,7 @@ async def connected(named: str | None) -> "AsyncIterator[NatsBus]":
 
     url = find_url(named)
     check_reachable(url)
-    bus = await NatsBus.connect(url, name="smallmesh-cli")
+    bus = await NatsBus.connect(url, name="smallmesh-cli", problem=problem)
     try:
         yield bus
     finally:

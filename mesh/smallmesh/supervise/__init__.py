@@ -4,8 +4,8 @@
 nothing here knows of a terminal.
 """
 
+from smallmesh.signals import run_until_signalled
 from smallmesh.supervise.child import ProcessInfo, ProcessState
 from smallmesh.supervise.mesh import Mesh, MeshError
-from smallmesh.supervise.signals import run_until_signalled
 
 __all__ = ["Mesh", "MeshError", "ProcessInfo", "ProcessState", "run_until_signalled"]

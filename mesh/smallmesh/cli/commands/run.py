@@ -6,14 +6,9 @@ from typing import Annotated
 
 import typer
 
-from smallmesh.cli.calls import call
 from smallmesh.cli.exits import Exit
-from smallmesh.cli.options import DEFAULT_TENANT, AsJson, Class, Instruction, Nats, Tenant, Text, names_in, read_text
-from smallmesh.cli.output import console, print_json
-from smallmesh.cli.show import print_task
-from smallmesh.cli.where import connected
+from smallmesh.cli.options import DEFAULT_TENANT, AsJson, Class, File, Instruction, Nats, Tenant, Text, Want, names_in, read_text
 from smallmesh_contracts import (
-    DEFAULT_WANTED,
     Answer,
     ContractError,
     DataClass,
@@ -30,7 +25,8 @@ from smallmesh_contracts import (
 
 EXAMPLES = (
     ("smallmesh run 'Contoso opened an office in Lisbon. Anna Weber is thrilled.'", "everything the default wants"),
-    ("smallmesh run - --want sentiment,entities < review.txt", "two answers only"),
+    ("smallmesh run --file review.txt --want sentiment,entities --text", "two answers only, below the text with its entities marked"),
+    ("pdftotext report.pdf - | smallmesh run - --json | jq .answers.summary.value.summary", "from a pipe, for a program"),
     (
         "smallmesh run - --want analysis --class internal --instruction 'Which clauses conflict?' < contract.txt",
         "an analysis, by a frontier model where the router says it is complex and the class allows it",
@@ -42,41 +38,56 @@ _GRACE_S = 2.0
 
 def command(  # noqa: PLR0913 - its options
     *,
-    text: Text,
-    want: Annotated[
-        str | None, typer.Option(metavar="A,B", help=f"Answers wanted. Default: {','.join(DEFAULT_WANTED)}.", show_default=False)
-    ] = None,
+    text: Text = None,
+    file: File = None,
+    want: Want = None,
     instruction: Instruction = None,
     data_class: Class = DataClass.RESTRICTED,
     tenant: Tenant = DEFAULT_TENANT,
     timeout: Annotated[float, typer.Option(metavar="SECONDS", min=0.001, help="Budget of the task.")] = limits.TIMEOUT_S[Lane.INTERACTIVE],
+    with_text: Annotated[bool, typer.Option("--text", help="Show the text above, with the entities in it marked.")] = False,
     nats: Nats = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a whole task on one text, and wait for its result.
 
-    The steps run side by side. Nothing is kept: to have a task survive a crash, submit it.
+    Wanted are sentiment, entities, summary and complexity, unless --want says otherwise. The steps
+    run side by side. Nothing is kept: to have a task survive a crash, submit it.
     """
-    body = _body(read_text(text), names_in(want), instruction, timeout)
+    given = read_text(text, file)
+    body = _body(given, names_in(want), instruction, timeout)
     result = asyncio.run(_run(subjects.run(tenant, data_class), body, timeout, nats))
-    if as_json:
-        print_json(result.model_dump(mode="json"))
-    else:
-        print_task(result, console)
+    _show(result, given if with_text else None, as_json=as_json)
     if result.status is not Status.COMPLETED:
         raise typer.Exit(Exit.ERROR)
+
+
+def _show(result: TaskResult, text: str | None, *, as_json: bool) -> None:
+    from smallmesh.cli.asked import text_of_task  # noqa: PLC0415 - rich, which a Tab need not load
+    from smallmesh.cli.cards import print_task  # noqa: PLC0415
+    from smallmesh.cli.output import console, plain, print_json  # noqa: PLC0415
+
+    if as_json:
+        print_json(result.model_dump(mode="json"))
+        return
+    if text is not None:
+        console.print(text_of_task(result, text, plain=plain(console)))
+        console.print()
+    print_task(result, console)
 
 
 def _body(text: str, want: list[str] | None, instruction: str | None, timeout_s: float) -> bytes:
     given = {"text": text, "wanted": want, "instruction": instruction, "timeout_s": timeout_s}
     body = json.dumps({name: value for name, value in given.items() if value is not None}).encode()
     task = decode(Task, body)
-    check_size("text", task.text, limits.TEXT_BYTES[Lane.INTERACTIVE])
     check_size("instruction", task.instruction or "", limits.INSTRUCTION_BYTES)
     return body
 
 
 async def _run(subject: str, body: bytes, timeout_s: float, nats: str | None) -> TaskResult:
+    from smallmesh.cli.calls import call  # noqa: PLC0415
+    from smallmesh.cli.where import connected  # noqa: PLC0415
+
     async with connected(nats) as bus:
         try:
             reply = await call(bus, subject, body, timeout_s + _GRACE_S)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from smallmesh.catalogue import AGENT_FILE, SERVICE_FILE, CatalogueError
+from smallmesh.cli.completing import complete_processes
 from smallmesh.cli.where import find_url
 from smallmesh.serving.__main__ import serve
 from smallmesh.settings import for_child, settings
@@ -24,7 +25,12 @@ _KINDS = {AGENT_FILE: "agent", SERVICE_FILE: "service"}
 
 
 def command(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="An agent, a service, or `orchestrator`.", show_default=False)],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="An agent, a service, or `orchestrator`.", show_default=False, autocompletion=complete_processes
+        ),
+    ],
     classes: Annotated[str, typer.Option(metavar="A,B", help="Data classes that an orchestrator serves.")] = "public,internal",
     nats: Annotated[str | None, typer.Option("--nats", metavar="URL", help="The broker; found as by every command.")] = None,
 ) -> None:

@@ -1,33 +1,33 @@
 """``smallmesh submit``: many tasks."""
 
 import contextlib
-import json
-import os
 import sys
-import time
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Annotated, BinaryIO
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from smallmesh.cli.exits import Exit
-from smallmesh.cli.lines import BadLine, LineReader, count_lines, stream_lines
-from smallmesh.cli.options import DEFAULT_TENANT, AsJson, Class, Nats, Tenant
-from smallmesh.cli.output import notes, printable
-from smallmesh.cli.submitting import Outcome, Submitter
-from smallmesh.cli.where import connected
-from smallmesh.supervise.signals import run_until_signalled
-from smallmesh_contracts import Address, DataClass, ErrorInfo, Lane
+from smallmesh.cli.options import DEFAULT_TENANT, AsJson, Class, Instruction, Nats, Tenant, Want, names_in
+from smallmesh.cli.records import Columns, FileKindError
+from smallmesh.cli.sources import Kind, Source, find_sources, records_of, total_of
+from smallmesh_contracts import Address, DataClass, Lane
+
+if TYPE_CHECKING:
+    from smallmesh.cli.lines import LineReader
+    from smallmesh.cli.tally import Tally
 
 EXAMPLES = (
     ("smallmesh submit tickets.jsonl --out results.jsonl", 'lines like {"id": "t-1", "text": "...", "wanted": ["sentiment"]}'),
+    ("smallmesh submit tickets.csv --column body --id-column id --metadata queue,language", "a column holds the text, others are echoed"),
+    ("smallmesh submit 'mails/*.txt' --want summary,entities", "one document a file"),
     ("producer | smallmesh submit - --class internal | jq .answers", "results as they come, one object a line"),
+    ("xlsx2csv sheet.xlsx | smallmesh submit - --as csv --column text --delimiter ';'", "CSV from a pipe"),
     ("smallmesh submit cases.jsonl --lane interactive --timeout 60", "ahead of the backlog; gives up waiting after a minute"),
 )
+_CSV = "CSV"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,18 @@ class Limits:
 
 def command(  # noqa: PLR0913 - its options
     *,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A file of JSON objects, one a line, or - for input.", show_default=False)],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE", help="Files, patterns, or - for standard input; see --as.", show_default=False)
+    ],
+    kind: Annotated[
+        Kind | None,
+        typer.Option(
+            "--as", help="What a file holds, where its name does not say: .csv, .tsv, .txt; else lines of JSON.", show_default=False
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Where results go; else to standard output.")] = None,
+    want: Want = None,
+    instruction: Instruction = None,
     data_class: Class = DataClass.RESTRICTED,
     lane: Annotated[Lane, typer.Option(help="Of lines that name none.")] = Lane.BULK,
     tenant: Tenant = DEFAULT_TENANT,
@@ -49,27 +59,40 @@ def command(  # noqa: PLR0913 - its options
     timeout: Annotated[
         float | None, typer.Option(metavar="SECONDS", min=0.001, help="Give up waiting so long after the last line. Default: never.")
     ] = None,
+    column: Annotated[str | None, typer.Option(metavar="NAME", help="The column with the text.", rich_help_panel=_CSV)] = None,
+    id_column: Annotated[str | None, typer.Option(metavar="NAME", help="The column with the id.", rich_help_panel=_CSV)] = None,
+    metadata: Annotated[str | None, typer.Option(metavar="A,B", help="Columns to echo in the result.", rich_help_panel=_CSV)] = None,
+    delimiter: Annotated[str, typer.Option(metavar="CHARACTER", help="Between cells; `tab` is one.", rich_help_panel=_CSV)] = ",",
     nats: Nats = None,
     as_json: AsJson = False,
 ) -> None:
-    """Submit many texts, one JSON object a line, and collect their results.
+    """Submit many texts, from lines of JSON, CSV or files, and collect their results.
 
-    A line has "text", and may have "id", "wanted", "instruction", "metadata", "timeout_s",
-    "data_class" and "lane". With ids of your own a repeated call is safe: what was done is not
-    done again. A bad line is reported with its number, and the rest goes on.
+    A line of JSON has "text", and may have "id", "wanted", "instruction", "metadata", "timeout_s",
+    "data_class" and "lane"; options say what lines leave out. Of CSV, a column is the text; of
+    files of text, each is a document, and its name goes into the metadata. With ids of your own a
+    repeated call is safe: what was done is not done again. A bad line or row is reported with its
+    number, and the rest goes on.
 
     Results are one JSON object a line, in the order in which they come. With --json the reports
     on standard error are JSON, too.
     """
+    from smallmesh.cli.lines import LineReader  # noqa: PLC0415 - what follows is not for a Tab to load
+    from smallmesh.cli.tally import Tally  # noqa: PLC0415
+    from smallmesh.signals import run_until_signalled  # noqa: PLC0415
+
     if not Address(tenant, data_class, "id").is_valid():
         raise typer.BadParameter("it must match [A-Za-z0-9_-]{1,64}", param_hint="--tenant")
-    reader = LineReader(tenant, data_class, lane)
+    sources = find_sources(files, kind, columns_of(column, id_column, metadata, delimiter))
+    given = {"wanted": tuple(names_in(want) or ()), "instruction": instruction}
+    reader = LineReader(tenant, data_class, lane, {name: value for name, value in given.items() if value})
     with contextlib.ExitStack() as stack:
-        source, total = _open(file, stack)
-        target = stack.enter_context(out.open("w", encoding="utf-8")) if out else sys.stdout
-        tally = Tally(target, as_json=as_json)
-        stack.enter_context(tally.shown(total))
-        complete = run_until_signalled(_submit(reader, source, tally, Limits(in_flight, timeout), nats))
+        tally = Tally(stack.enter_context(_opened(out)), as_json=as_json)
+        try:
+            stack.enter_context(tally.shown(total_of(sources) if tally.shows_progress else None))
+            complete = run_until_signalled(_submit(reader, sources, tally, Limits(in_flight, timeout), nats))
+        except FileKindError as error:
+            raise typer.BadParameter(str(error), param_hint="FILE") from error
     tally.sum_up(reader, complete=bool(complete))
     if not complete:
         raise typer.Exit(Exit.INTERRUPTED)
@@ -77,97 +100,46 @@ def command(  # noqa: PLR0913 - its options
         raise typer.Exit(Exit.ERROR)
 
 
-def _open(file: str, stack: contextlib.ExitStack) -> tuple[BinaryIO, int | None]:
-    if file == "-":
-        return os.fdopen(os.dup(sys.stdin.fileno()), "rb"), None  # of its own: a thread may still wait for it at exit
+def columns_of(column: str | None, id_column: str | None, metadata: str | None, delimiter: str) -> Columns | None:
+    """Return which columns say what; None where no column is named.
+
+    Raises:
+        typer.BadParameter: An option that goes with a column came without one, or the delimiter is no character.
+    """
+    delimiter = "\t" if delimiter == "tab" else delimiter
+    if len(delimiter) != 1 or delimiter in '"\r\n\0':
+        raise typer.BadParameter("it must be one character, as ; or the word tab", param_hint="--delimiter")
+    if column is not None:
+        return Columns(column, id_column, tuple(names_in(metadata) or ()), delimiter)
+    if id_column is not None or metadata is not None:
+        raise typer.BadParameter("name the column that holds the text", param_hint="--column")
+    return None
+
+
+@contextlib.contextmanager
+def _opened(out: Path | None) -> Iterator[IO[str]]:
+    if out is None:
+        yield sys.stdout
+        return
     try:
-        source = stack.enter_context(Path(file).open("rb"))  # noqa: SIM115 - the stack closes it
+        file = out.open("w", encoding="utf-8")
     except OSError as error:
-        raise typer.BadParameter(f"{file} cannot be read: {error.strerror}", param_hint="FILE") from error
-    total = count_lines(source)
-    source.seek(0)
-    return source, total
+        raise typer.BadParameter(f"{out} cannot be written: {error.strerror}", param_hint="--out") from error
+    with file:
+        yield file
 
 
-class Tally:
-    """Counts outcomes, writes results and reports what failed."""
+async def _submit(reader: "LineReader", sources: list[Source], tally: "Tally", limits: Limits, nats: str | None) -> bool:
+    from smallmesh.cli.lines import BadLine, stream  # noqa: PLC0415
+    from smallmesh.cli.submitting import Submitter  # noqa: PLC0415
+    from smallmesh.cli.where import connected  # noqa: PLC0415
 
-    def __init__(self, target: IO[str], *, as_json: bool) -> None:
-        """Write results to ``target``."""
-        self.failed = 0
-        self._target = target
-        self._as_json = as_json
-        self._counts: Counter[str] = Counter()
-        self._began = time.monotonic()
-        self._progress = Progress(
-            TextColumn("submitted"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TaskProgressColumn(show_speed=True),
-            TimeElapsedColumn(),
-            console=notes,
-            disable=as_json or not notes.is_terminal,
-        )
-
-    @contextlib.contextmanager
-    def shown(self, total: int | None) -> Iterator[None]:
-        """Show progress while it lasts."""
-        self._bar = self._progress.add_task("submitted", total=total)
-        with self._progress:
-            yield
-
-    def came(self, outcome: Outcome) -> None:
-        """Take one outcome in."""
-        self._progress.advance(self._bar)
-        self.failed += not outcome.ok
-        if outcome.result is not None:
-            self._counts[outcome.result.status.value] += 1
-            self._target.write(outcome.result.model_dump_json() + "\n")
-            self._target.flush()
-        elif outcome.error is not None:
-            self._counts["without a result"] += 1
-            self._report(outcome.submission.line, outcome.error, outcome.submission.address.task_id)
-
-    def bad(self, line: BadLine) -> None:
-        """Take in a line that is not a task."""
-        self._progress.advance(self._bar)
-        self.failed += 1
-        self._counts["bad lines"] += 1
-        self._report(line.line, line.error)
-
-    def _report(self, line: int, error: ErrorInfo, task_id: str | None = None) -> None:
-        if self._as_json:
-            self._note_json({"line": line, "id": task_id, "error": error.model_dump(mode="json", exclude_none=True)})
-        else:
-            of = f" ({task_id})" if task_id else ""
-            notes.print(f"line {line}{of}: {error.code.value}: {printable(error.message)}", markup=False)
-
-    def _note_json(self, value: dict[str, object]) -> None:
-        sys.stderr.write(json.dumps(value) + "\n")
-
-    def sum_up(self, reader: LineReader, *, complete: bool) -> None:
-        """Report the totals."""
-        took_s = time.monotonic() - self._began
-        if self._as_json:
-            self._note_json({"totals": self._counts, "took_s": round(took_s, 3), "complete": complete, "ignored": sorted(reader.ignored)})
-            return
-        if reader.ignored:
-            notes.print(f"ignored fields: {', '.join(sorted(map(printable, reader.ignored)))} (only `metadata` is echoed)", markup=False)
-        counts = ", ".join(f"{number} {what}" for what, number in sorted(self._counts.items())) or "nothing"
-        notes.print(f"{counts} in {took_s:.1f} s" + ("" if complete else "; interrupted: what was submitted goes on in the mesh"))
-
-
-async def _submit(reader: LineReader, source: BinaryIO, tally: Tally, limits: Limits, nats: str | None) -> bool:
     async with connected(nats) as bus, Submitter(bus, reader.tenant, tally.came, in_flight=limits.in_flight) as submitter:
-        number = 0
-        async for raw in stream_lines(source):
-            number += 1
-            match reader.read(number, raw):
-                case BadLine() as bad:
-                    tally.bad(bad)
-                case None:
-                    pass
-                case submission:
-                    await submitter.submit(submission)
+        async for record in stream(records_of(sources)):
+            read = reader.take(record)
+            if isinstance(read, BadLine):
+                tally.bad(read)
+            else:
+                await submitter.submit(read)
         await submitter.finished(limits.timeout_s)
     return True

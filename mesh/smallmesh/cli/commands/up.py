@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from smallmesh.cli.completing import complete_scale
 from smallmesh.cli.exits import Exit
 from smallmesh.cli.options import AsJson
 from smallmesh.cli.output import notes
@@ -37,7 +38,8 @@ def command(
         str | None, typer.Option("--nats", metavar="URL", help="Use this broker; without it one of its own is started.", show_default=False)
     ] = None,
     scale: Annotated[
-        list[str] | None, typer.Option("--scale", metavar="NAME=N", help="How many replicas, where not one. Repeatable.")
+        list[str] | None,
+        typer.Option("--scale", metavar="NAME=N", help="How many replicas, where not one. Repeatable.", autocompletion=complete_scale),
     ] = None,
     port: Annotated[
         int | None,

@@ -1,0 +1,143 @@
+"""Finding facts out: over the bus, which may refuse any question, and on this machine."""
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from smallmesh.bus import STREAMS, Bus, Consumer, ServiceInfo, Stream
+from smallmesh.bus.layout import DEAD
+from smallmesh.bus.provision import consumer_config, stream_config
+from smallmesh.doctor.facts import Broker, ConsumerFacts, Permissions, StreamFacts
+from smallmesh_contracts import ContractError, ErrorCode
+
+WITHIN_S = 2.0
+"""A question that the broker refuses is never answered: this is how long a refusal takes to be believed."""
+ROUNDS = 5
+_SILENT = (ErrorCode.EXPIRED, ErrorCode.UNAVAILABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What only the connection's own adapter knows.
+
+    Attributes:
+        bus: The connection.
+        max_payload: Bytes the broker takes in one message.
+        denied: Filled by the connection with what the broker refuses, in its own words.
+    """
+
+    bus: Bus
+    max_payload: int = 0
+    denied: Sequence[str] = ()
+
+
+async def ask_broker(connection: Connection, consumers: Iterable[Consumer], wait_s: float = 0.5) -> Broker:
+    """Ask a broker everything that checks want to know.
+
+    Args:
+        connection: To the broker.
+        consumers: Those that there should be.
+        wait_s: How long to wait for the first process to answer.
+    """
+    bus = connection.bus
+    began = time.perf_counter()
+    user = await _api(bus, "$SYS.REQ.USER.INFO")
+    took_ms = (time.perf_counter() - began) * 1000
+    account, streams, taking, letters, replicas = await asyncio.gather(
+        _api(bus, "$JS.API.INFO"),
+        asyncio.gather(*(_stream(bus, stream, connection.max_payload) for stream in STREAMS)),
+        asyncio.gather(*(_consumer(bus, consumer) for consumer in consumers)),
+        _dead_letters(bus),
+        _replicas(bus, wait_s),
+    )
+    return Broker(
+        version=str(((user or {}).get("server") or {}).get("ver", "")),
+        user=str(((user or {}).get("data") or {}).get("user", "")),
+        round_trip_ms=took_ms if user else 0.0,
+        max_payload=connection.max_payload,
+        jetstream=None if account is None else "error" not in account,
+        permissions=_permissions(user),
+        streams=_all(streams),
+        consumers=_all(taking),
+        dead_letters=letters,
+        replicas=replicas,
+        denied=tuple(dict.fromkeys(connection.denied)),
+    )
+
+
+async def _api(bus: Bus, subject: str, body: Mapping[str, Any] | None = None) -> Mapping[str, Any] | None:
+    """Ask the broker itself; None where it does not say."""
+    try:
+        reply = await bus.request(subject, json.dumps(body).encode() if body else b"", timeout_s=WITHIN_S)
+    except ContractError as error:
+        if error.info.code not in _SILENT:
+            raise
+        return None
+    told = json.loads(reply.body)
+    return told if isinstance(told, dict) else None
+
+
+async def _stream(bus: Bus, stream: Stream, max_payload: int) -> StreamFacts | None:
+    told = await _api(bus, f"$JS.API.STREAM.INFO.{stream.name}")
+    return (
+        None
+        if told is None
+        else StreamFacts(stream.name, stream_config(stream, max_payload, 1).as_dict(), told.get("config"), told.get("state") or {})
+    )
+
+
+async def _consumer(bus: Bus, consumer: Consumer) -> ConsumerFacts | None:
+    told = await _api(bus, f"$JS.API.CONSUMER.INFO.{consumer.stream}.{consumer.name}")
+    if told is None:
+        return None
+    counts = (int(told.get(name, 0)) for name in ("num_pending", "num_ack_pending", "num_waiting"))
+    return ConsumerFacts(consumer.stream, consumer.name, consumer_config(consumer).as_dict(), told.get("config"), *counts)
+
+
+async def _replicas(bus: Bus, wait_s: float) -> tuple[ServiceInfo, ...]:
+    """Ask who is there until nobody new answers: on a busy machine one may be late for the first question."""
+    found: dict[str, ServiceInfo] = {}
+    for _ in range(ROUNDS):
+        there = {one.id: one for one in await bus.services(wait_s)}
+        if there.keys() <= found.keys():
+            break
+        found |= there
+    return tuple(sorted(found.values(), key=lambda one: (one.name, one.id)))
+
+
+async def _dead_letters(bus: Bus) -> Mapping[str, int] | None:
+    told = await _api(bus, f"$JS.API.STREAM.INFO.{DEAD.name}", {"subjects_filter": ">"})
+    if told is None:
+        return None
+    counts: Counter[str] = Counter()
+    for subject, number in ((told.get("state") or {}).get("subjects") or {}).items():
+        counts[" ".join(subject.split(".")[-2:])] += int(number)
+    return counts
+
+
+def _all(found: Sequence[Any | None]) -> tuple[Any, ...] | None:
+    """Return all; None where one question was not answered, for then nothing can be said of the whole."""
+    return None if any(one is None for one in found) else tuple(found)
+
+
+def _permissions(user: Mapping[str, Any] | None) -> Permissions | None:
+    """Return what the broker says of this connection. A user without any is told as nothing, and may do all."""
+    if user is None or not isinstance(user.get("data"), dict):
+        return None
+    told = user["data"].get("permissions") or {}
+    publish, subscribe = told.get("publish") or {}, told.get("subscribe") or {}
+    return Permissions(
+        _patterns(publish.get("allow")),
+        _patterns(publish.get("deny")) or (),
+        _patterns(subscribe.get("allow")),
+        _patterns(subscribe.get("deny")) or (),
+    )
+
+
+def _patterns(told: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Return patterns of subjects; a queue's name after one is left out."""
+    return tuple(one.split(" ")[0] for one in told) if told else None
