@@ -94,8 +94,8 @@ class Entity(Wire):
         confidence: Of a model: probability of its least certain word. Of a rule: its measured precision.
         source: ``model`` or ``rule``.
         value: Its normal form, where it has one that follows from the text alone. DATE: ISO 8601, as much of it as is said
-            (``2024-03-14``, ``2024-03``, ``--03-14`` without a year, ``2024-Q3``); MONEY: the amount as a decimal number;
-            PHONE: E.164; EMAIL and URL: with the host in lower case, a URL with its scheme.
+            (``2024-03-14``, ``2024-03``, ``2024``, ``2024-Q3``, ``2024-W12``; without a year ``--03-14``, ``--03``, ``---14``);
+            MONEY: the amount as a decimal number; PHONE: E.164; EMAIL and URL: with the host in lower case, a URL with its scheme.
         currency: ISO 4217, of MONEY where the text says which.
     """
 

@@ -12,12 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from scripts.train import ner_data, router_data, sentiment_data
-from scripts.train.metrics import auc, calibration_error, macro_f1, rouge_l, softmax, span_scores
+from scripts.train.facts import WINDOW
+from scripts.train.metrics import auc, softmax
 from scripts.train.readers import read_jsonl, sample
 from smallmesh.agent import Usage
 from smallmesh.catalogue import Catalogue
+from smallmesh.documents import read_pieces, with_speakers
+from smallmesh.evaluation.metrics import calibration_error, macro_f1, rouge_l, span_scores
 from smallmesh.hosting.card import CARD_FILE, load_card
-from smallmesh.hosting.extractive import is_dialogue, select_sentences
+from smallmesh.hosting.extractive import select_sentences
 from smallmesh.hosting.llama import Encoder
 from smallmesh.hosting.model import HostedModel
 from smallmesh.hosting.requests import render_request
@@ -25,7 +28,6 @@ from smallmesh.hosting.sentences import split_sentences
 from smallmesh.hosting.tagging import TYPES
 from smallmesh_contracts import Lane
 
-WINDOW = 256
 SEED = 5
 SAMPLE = 1_000
 SUMMARY_SAMPLE = 100
@@ -142,7 +144,7 @@ async def _names(model: Path, data: Path) -> list[Figure]:
     async def spans(text: str) -> set[tuple[int, int, str]]:
         request = found.agent.request(text=text)
         result = await found.agent.respond(request, hosted.reader(Lane.BULK, Usage()))
-        return {(e.start, e.end, e.type.value) for e in result.entities}
+        return {(e.start, e.end, e.type.value) for e in result.entities if e.type.value in TYPES}
 
     figures: list[Figure] = []
     for file, label, bar in (
@@ -217,19 +219,21 @@ def _plain_documents(classes: _Classes, data: Path) -> list[Figure]:
 
 
 def summarizer(model: Path, data: Path) -> list[Figure]:
-    """ROUGE-L of the chosen sentences beside that of as many leading ones, by domain."""
+    """ROUGE-L of what the agent would quote beside that of as many leading sentences of the text as it stands, by domain."""
     encoder = Encoder(model, pooling="mean", window=WINDOW)
     figures: list[Figure] = []
     for label, rows in summary_sets(data / "summary"):
         ours, lead = [], []
         for text, references in rows:
-            sentences = split_sentences(text)
-            texts = [sentence.text for sentence in sentences]
+            document, pieces = read_pieces(text)
+            texts = [piece.text for piece in pieces]
             vectors = np.array([encoder.vector(encoder.tokenize(part)[: WINDOW - 2]) for part in texts])
             chosen = select_sentences(vectors, sentences=texts)
-            ours.append(max(rouge_l(" ".join(texts[i] for i in chosen), reference) for reference in references))
-            lead.append(max(rouge_l(" ".join(texts[: len(chosen)]), reference) for reference in references))
-        note = f"{label}, {'dialogue' if is_dialogue(texts) else 'prose'}"
+            quoted = " ".join(piece.text for piece in with_speakers(document, [pieces[i] for i in chosen]))
+            leading = " ".join(sentence.text for sentence in split_sentences(text)[: len(chosen)])
+            ours.append(max(rouge_l(quoted, reference) for reference in references))
+            lead.append(max(rouge_l(leading, reference) for reference in references))
+        note = f"{label}, {document.kind}"
         baseline = float(np.mean(lead))
         figures.append(Figure("ROUGE-L", note, float(np.mean(ours)), len(rows), f"LEAD-k {baseline:.3f}", float(np.mean(ours)) >= baseline))
     return figures + _speed(encoder, encoder.vector)

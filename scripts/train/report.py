@@ -11,13 +11,13 @@ import sys
 import tomllib
 from pathlib import Path
 
-from scripts.train import measure
+from scripts.train import measure, measure_rules
 from scripts.train.cards import CARDS, Card, write_card
 from scripts.train.measure import Figure
 
 _MEASURES = {
     "sentiment": measure.sentiment,
-    "ner": measure.ner,
+    "ner": lambda model, data: [*measure.ner(model, data), *measure_rules.rules(data)],
     "summarizer": measure.summarizer,
     "complexity_router": measure.complexity_router,
 }
@@ -26,7 +26,7 @@ _HEAD = """\
 
 Written by `python -m scripts.train.report`; do not edit. Every figure was measured on the GGUF file whose sha256 stands beside it,
 through `smallmesh.hosting`, one thread, {cores} cores, {machine}. The model cards beside the files say what each was trained on.
-"n" is the number of texts, of gold names where F1 is given, of passes where milliseconds are.
+"n" is the number of texts, of gold entities where F1, precision or recall is given, of passes where milliseconds are.
 """
 _MEMORY = """
 import sys
@@ -63,6 +63,8 @@ def table(figures: list[Figure]) -> str:
 
 
 def _number(figure: Figure) -> str:
+    if figure.name.startswith(("false alarms", "hits")):
+        return f"{figure.value:.0f}"
     return f"{figure.value:.1f}" if figure.name.startswith(("ms", "MB")) else f"{figure.value:.3f}"
 
 

@@ -1,12 +1,17 @@
 """The shipped agents' pure functions, with a model that says what it is told."""
 
+import asyncio
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
-from smallmesh.agent import TaggedWord, WindowScores
+from smallmesh.agent import Language, TaggedWord, WindowScores
 from smallmesh.catalogue import Catalogue
 from smallmesh.hosting.requests import render_request
-from smallmesh.settings import Settings
+from smallmesh.settings import Settings, agent_settings
 from smallmesh.testing.stub_model import StubModel
 from smallmesh_contracts import SentimentLabel, Verdict
 
@@ -76,6 +81,107 @@ async def test_a_name_is_as_sure_as_its_least_sure_word():
     result = await answer("ner", "Jo Li", StubModel(words=words))
 
     assert result.entities[0].confidence == pytest.approx(0.4)
+
+
+async def test_rules_stand_beside_the_names_of_the_model():
+    text = "Ana Ruiz paid $5.50 on 14 March 2024: ana@ruiz.example"
+    words = tagged(text, "B-PERSON", "I-PERSON", "O", "O", "O", "O", "O", "O", "B-PERSON")
+
+    result = await answer("ner", text, StubModel(words=words))
+
+    assert result.read_by == ("model", "rule")
+    assert [(e.text, e.type.value, e.source, e.value, e.currency) for e in result.entities] == [
+        ("Ana Ruiz", "PERSON", "model", None, None),
+        ("$5.50", "MONEY", "rule", "5.50", "USD"),
+        ("14 March 2024", "DATE", "rule", "2024-03-14", None),
+        ("ana@ruiz.example", "EMAIL", "rule", "ana@ruiz.example", None),
+    ]
+
+
+async def test_a_text_in_a_language_that_the_model_does_not_know_is_read_by_rules_alone():
+    model = StubModel(language=Language("de", supported=False))
+
+    result = await answer("ner", "Am 14. März 2024 zahlte Ana 5,50 €.", model)
+
+    assert result.read_by == ("rule",)
+    assert [(e.text, e.value) for e in result.entities] == [("14. März 2024", "2024-03-14"), ("5,50 €", "5.50")]
+    assert model.read == []
+
+
+async def test_a_long_text_is_read_in_parts_and_no_entity_is_lost_between_them():
+    line = "On 14 March 2024 we paid $5.50 to ana@example.org.\n"
+    text = line * 1_000
+
+    result = await answer("ner", text, StubModel(words=[]))
+
+    assert len(result.entities) == 3_000
+    assert all(text[e.start : e.end] == e.text for e in result.entities)
+
+
+async def test_others_are_served_while_rules_read_a_long_text():
+    turns = 0
+
+    async def count():
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    counting = asyncio.create_task(count())
+    await answer("ner", "word " * 20_000, StubModel(words=[]))
+    counting.cancel()
+
+    assert turns > 20_000 * 5 // 8_192, "at least one turn a part"
+
+
+def test_the_settings_of_ner_are_names_separated_by_commas(monkeypatch):
+    monkeypatch.setenv("SMALLMESH_NER_REGIONS", "CH, FR")
+    monkeypatch.setenv("SMALLMESH_NER_LOCALES", "fr,pt_BR")
+
+    read = agent_settings("ner", CATALOGUE.agent("ner").agent.settings)
+
+    assert read.model_dump() == {"regions": ("CH", "FR"), "locales": ("fr", "pt_BR")}
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "said"),
+    [("REGIONS", "US,XX", "unknown region: XX"), ("LOCALES", "en,xx", "unknown locale: xx"), ("REGIONS", ",", "none")],
+)
+def test_a_region_or_locale_that_nobody_knows_is_told(monkeypatch, field, text, said):
+    monkeypatch.setenv(f"SMALLMESH_NER_{field}", text)
+
+    with pytest.raises(ValidationError, match=said):
+        agent_settings("ner", CATALOGUE.agent("ner").agent.settings)
+
+
+async def test_the_regions_set_are_those_that_the_rules_use(monkeypatch):
+    agent = CATALOGUE.agent("ner").agent
+    monkeypatch.setattr(agent, "settings", type(agent.settings)(regions=("US",)))
+
+    result = await answer("ner", "3/4/2024", StubModel(words=[]))
+
+    assert result.entities[0].value == "2024-03-04"
+
+
+def test_what_the_rules_are_is_part_of_the_prompt_version():
+    tuning = CATALOGUE.agent("ner").agent.tuning()
+
+    assert tuning["regions"] == ["US", "GB", "DE"]
+    assert len(tuning["rules"]) == 12
+
+
+def test_looking_at_the_agents_loads_no_library_of_the_rules():
+    looking = """
+import sys
+from smallmesh.catalogue import Catalogue
+from smallmesh.settings import Settings, agent_settings
+assert Catalogue.load(Settings().agent_folders).agent("ner").agent.description
+print(sorted({"babel", "phonenumbers", "linkify_it", "numpy"} & set(sys.modules)))
+"""
+
+    said = subprocess.run([sys.executable, "-c", looking], check=True, capture_output=True, text=True).stdout
+
+    assert said.strip() == "[]"
 
 
 async def test_one_sentence_is_its_own_summary_without_a_model():
