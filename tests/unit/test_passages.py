@@ -3,14 +3,18 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smallmesh.hosting.model import TOGETHER_CHARACTERS, _passages
+from smallmesh.hosting.model import TOGETHER_CHARACTERS, TOGETHER_FROM, _passages
 from smallmesh.hosting.sentences import split_sentences
 
 SENTENCE = "Anna went to Lisbon with her friends on Monday. "
 
 
-def test_sentences_of_a_line_are_read_together_as_far_as_a_passage_goes():
-    text = SENTENCE * 20
+def test_a_short_text_is_read_sentence_by_sentence():
+    assert [p.text for p in _passages(SENTENCE * 3)] == [SENTENCE.strip()] * 3
+
+
+def test_sentences_of_a_line_are_read_together_as_far_as_a_passage_goes_in_a_long_text():
+    text = SENTENCE * (TOGETHER_FROM // len(SENTENCE) + 1)
 
     passages = _passages(text)
 
@@ -19,11 +23,15 @@ def test_sentences_of_a_line_are_read_together_as_far_as_a_passage_goes():
 
 
 def test_a_new_line_begins_a_new_passage():
-    assert [p.text for p in _passages("Anna left.\n\nTom came. He stayed.")] == ["Anna left.", "Tom came. He stayed."]
+    lines = [SENTENCE.strip(), (SENTENCE * 2).strip()] * TOGETHER_FROM
+
+    assert [p.text for p in _passages("\n\n".join(lines))] == lines
 
 
-@given(st.text(alphabet="ab. \nA", max_size=400))
-def test_passages_hold_every_sentence_in_its_place(text):
+@given(st.text(alphabet="ab. \nA", min_size=1, max_size=400))
+def test_passages_hold_every_sentence_in_its_place(piece):
+    text = piece * (TOGETHER_FROM // len(piece) + 1)
+
     passages = _passages(text)
 
     assert all(text[p.start : p.end] == p.text for p in passages)
