@@ -19,7 +19,7 @@ from scripts.train.readers import read_jsonl, sample
 from smallmesh.language import Detected, Detector
 from smallmesh.language.detection import model_file
 
-SENTENCES = Path("tests/unit/data")
+SENTENCES = Path(__file__).parents[2] / "tests" / "unit" / "data"
 MOST_WORDS = 40
 """Longer texts are left out: they are no sentences."""
 LIMIT = 10_000

@@ -21,10 +21,9 @@ from tests.support.rules import write_agent
 
 AGENTS = sorted(shipped())
 FIRST = 20
-LEAST = 60
 RULES = ("DATE", "EMAIL", "MONEY", "PHONE", "URL")
 FLOORS = {
-    "complexity_router": {"score": 0.55, "verdict.accuracy": 0.55},
+    "complexity_router": {"score": 0.65, "verdict.accuracy": 0.65},
     "ner": {
         "score": 0.7,
         "entities.f1": 0.75,
@@ -34,7 +33,7 @@ FLOORS = {
         "entities.f1.LOCATION": 0.5,
         **{f"entities.f1.{kind}": 0.8 for kind in RULES},
     },
-    "sentiment": {"score": 0.55, "label.accuracy": 0.55},
+    "sentiment": {"score": 0.65, "label.accuracy": 0.65},
     "summarizer": {"score": 0.6, "summary.contains": 0.6, "summary.lacks": 0.8, "summary.rouge_l": 0.42},
 }
 """What a broken model or rule does not reach, by agent, well under what was measured (docs/evaluation.md). A rule that finds
@@ -65,14 +64,6 @@ def _agent_path(monkeypatch):
     settings.cache_clear()
     yield
     settings.cache_clear()
-
-
-@pytest.mark.parametrize("name", AGENTS)
-def test_every_agent_has_golden_cases_that_can_all_be_read(name):
-    data = golden(name)
-
-    assert not data.broken
-    assert len(data.cases) >= LEAST
 
 
 @pytest.mark.parametrize("name", AGENTS)

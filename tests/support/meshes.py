@@ -12,7 +12,7 @@ from smallmesh.supervise import Mesh, ProcessInfo, ProcessState
 from tests.support.patience import until
 
 SERVICES = Path(__file__).parents[2] / "services"
-REQUIRED = ("agent.py", "model.toml", "model.gguf", "MODEL_CARD.md")
+REQUIRED = ("agent.py", "model.toml", "model.gguf", "MODEL_CARD.md", "golden.jsonl")
 """What an agent's folder must hold; a service that is not an agent is exempt."""
 
 
