@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import time
 import uuid
 
@@ -94,5 +95,5 @@ async def test_sigterm_ends_an_agent_cleanly_and_soon(agent, client, mesh):
 
     assert process(mesh, name).exit_status == 0
     assert time.monotonic() - began < ENDS_WITHIN_S
-    assert records(mesh, name, "stopped", replica=str(pid))
+    assert records(mesh, name, "stopped", replica=f"{socket.gethostname()}-{pid}")
     assert (await client.ask(name, {"text": SENTENCE}))[0].error is None

@@ -237,3 +237,11 @@ async def test_one_trace_goes_from_the_submission_through_every_step_to_the_resu
     assert len(published) == 5
     (task,) = [s for s in recorded() if s.name == names.PROCESS_TASK]
     assert task.attributes[names.TASK_ID] == address.task_id
+
+
+def test_what_a_library_logs_is_a_record_like_our_own(said):
+    logging.getLogger("some.library").warning("the collector at %s is away", "jaeger")
+
+    (line,) = said.lines()
+    assert (line["level"], line["logger"], line["service"]) == ("warning", "some.library", "echo")
+    assert line["reason"] == "the collector at jaeger is away"

@@ -18,7 +18,7 @@ from smallmesh_contracts import ContractError, ErrorCode
 INFO_SUBJECT = "$SRV.INFO"
 STOP_GRACE_S = 2.0
 """A run may take as long as its caller asks for: a stop does not wait for it."""
-_QUIET_S = 0.05
+_QUIET_S = 0.15
 
 
 class NatsService:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Literal
 
 import llama_cpp
 import numpy as np
+from llama_cpp.llama_cpp import _base_path, _lib
 from numpy.typing import NDArray
 
 from smallmesh.hosting.gguf_meta import read_metadata
@@ -43,6 +45,15 @@ class _ErrorsOnly:
 # Held by the module: llama.cpp keeps a bare pointer to it.
 _log_callback = llama_cpp.llama_log_callback(_ErrorsOnly())
 llama_cpp.llama_log_set(_log_callback, ctypes.c_void_p(0))
+
+
+def _load_backend() -> None:
+    """Load the CPU code of a portable build, the best of its files for this processor; other builds have theirs linked in."""
+    if _lib.ggml_backend_dev_count() == 0:  # asked of libllama's own ggml: llama_cpp._ggml is a second one, which no model uses
+        _lib.ggml_backend_load_all_from_path(os.fsencode(_base_path))
+
+
+_load_backend()
 
 
 class ModelLoadError(RuntimeError):

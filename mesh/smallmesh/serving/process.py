@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import signal
+import socket
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -51,12 +52,17 @@ class Life:
             logger().warning("connection_problem", error=type(error).__name__, reason=str(error)[:200])
 
 
+def replica() -> str:
+    """Return this process's name among its replicas: in a container, where every process is number 1, the host tells them apart."""
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
 async def announce(spec: ServiceSpec, bus: NatsBus, chosen: Settings, stack: AsyncExitStack) -> None:
     """Open the health port and answer under ``$SRV``: from now on the process is ready."""
     health = Health(chosen.health_host, chosen.health_port, lambda: {"broker": bus.client.is_connected})
     address = await health.start()
     stack.push_async_callback(health.stop)
-    service = await bus.serve(replace(spec, metadata={**spec.metadata, "health": address, "pid": str(os.getpid())}))
+    service = await bus.serve(replace(spec, metadata={**spec.metadata, "health": address, "replica": replica(), "pid": str(os.getpid())}))
     stack.push_async_callback(service.stop)
     gc.freeze()  # what is there now stays: the collector need not look through it again
     gc.enable()
@@ -66,7 +72,7 @@ async def announce(spec: ServiceSpec, bus: NatsBus, chosen: Settings, stack: Asy
 def run_process(name: str, main: Callable[[Life, Settings], Coroutine[Any, Any, None]]) -> int:
     """Run a process of the mesh until it is told to stop; return its exit status."""
     chosen = settings()
-    configure_logs(chosen.log_level, service=name, replica=str(os.getpid()))
+    configure_logs(chosen.log_level, service=name, replica=replica())
     configure_traces(name, export=chosen.otlp_endpoint is not None)
 
     async def live() -> int:

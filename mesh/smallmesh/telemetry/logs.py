@@ -11,6 +11,13 @@ from smallmesh.telemetry.traces import current_trace_id
 _OTHERS_LEVEL = logging.WARNING
 
 
+class _Others(logging.Handler):
+    """Writes what libraries log as records like our own."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        logger().log(record.levelno, "library", logger=record.name, reason=record.getMessage())
+
+
 def configure_logs(level: str, **bound: str) -> None:
     """Set up this process's logs once, with values that every line carries (service, replica).
 
@@ -31,7 +38,7 @@ def configure_logs(level: str, **bound: str) -> None:
     )
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(**bound)
-    logging.basicConfig(level=_OTHERS_LEVEL, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", force=True)
+    logging.basicConfig(level=_OTHERS_LEVEL, handlers=[_Others()], force=True)
 
 
 def logger() -> FilteringBoundLogger:

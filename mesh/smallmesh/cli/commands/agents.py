@@ -19,7 +19,7 @@ EXAMPLES = (
     ("smallmesh agents", "every replica, with the model it serves"),
     ("smallmesh agents --json | jq -r '.[].metadata.health'", "where each one answers /livez and /readyz"),
 )
-_HEADINGS = ("name", "gives", "model", "sha256", "prompt", "version", "pid", "health")
+_HEADINGS = ("name", "gives", "model", "sha256", "prompt", "version", "replica", "health")
 WIDE = 130
 """Columns of the terminal from which all that a replica says of itself has a column of its own."""
 
@@ -73,12 +73,12 @@ def _cells(one: "ServiceInfo") -> list[str]:
     told = {name: printable(value) for name, value in one.metadata.items()}
     gives = told.get("answer") or told.get("classes", "").replace(",", ", ")
     served = (told.get("model_id", ""), told.get("sha256", "")[:12], told.get("prompt_version", ""))
-    return [printable(one.name), gives, *served, printable(one.version), told.get("pid", ""), told.get("health", "")]
+    return [printable(one.name), gives, *served, printable(one.version), told.get("replica", ""), told.get("health", "")]
 
 
 def _in_short(cells: list[str]) -> "Text":
     from rich.text import Text  # noqa: PLC0415
 
-    gives, model, sha256, prompt, version, pid, health = cells
-    told = (f"sha256 {sha256}" if sha256 else "", f"prompt {prompt}" if prompt else "", f"version {version}", f"pid {pid}", health)
+    gives, model, sha256, prompt, version, replica, health = cells
+    told = (f"sha256 {sha256}" if sha256 else "", f"prompt {prompt}" if prompt else "", f"version {version}", replica, health)
     return Text.assemble(gives, f" by {model}" if model else "", ("\n" + ", ".join(one for one in told if one), "dim"))
