@@ -23,10 +23,10 @@ from rich.text import Text
 from smallmesh.catalogue import Catalogue
 from smallmesh.cli.errors import report
 from smallmesh.cli.exits import Exit
-from smallmesh.cli.lines import Line, LineReader, Submission
+from smallmesh.cli.intake.lines import Line, LineReader, Submission
+from smallmesh.cli.intake.submitting import Outcome, Submitter
 from smallmesh.cli.output import console, notes, print_json
-from smallmesh.cli.show import answer_text
-from smallmesh.cli.submitting import Outcome, Submitter
+from smallmesh.cli.views.show import answer_text
 from smallmesh.cli.where import connected
 from smallmesh.frontier.prices import cost_usd, estimate_tokens, price_list
 from smallmesh.frontier.prompt import FrontierPrompt

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from smallmesh.bus import ServiceInfo
 from smallmesh.cli.app import app
 from smallmesh.cli.exits import Exit
-from smallmesh.cli.findings import print_findings
+from smallmesh.cli.views.findings import print_findings
 from smallmesh.doctor import CHECKS, Broker, ConsumerFacts, Facts, Host, Level, Permissions, StreamFacts, checks, examine
 from smallmesh.doctor.checks.broker import version_of
 from smallmesh.doctor.checks.jetstream import ENOUGH, NEEDED

@@ -9,12 +9,12 @@ import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smallmesh.cli import records
 from smallmesh.cli.commands.submit import columns_of
-from smallmesh.cli.lines import BadLine, LineReader, Submission, stream
+from smallmesh.cli.intake import records
+from smallmesh.cli.intake.lines import BadLine, LineReader, Submission, stream
+from smallmesh.cli.intake.records import LONGEST_LINE, LONGEST_ROW, Columns, FileKindError, Record, csv_rows, json_lines
+from smallmesh.cli.intake.sources import Kind, find_sources, records_of, total_of
 from smallmesh.cli.options import read_text
-from smallmesh.cli.records import LONGEST_LINE, LONGEST_ROW, Columns, FileKindError, Record, csv_rows, json_lines
-from smallmesh.cli.sources import Kind, find_sources, records_of, total_of
 from smallmesh_contracts import ContractError, DataClass, ErrorCode, Lane, decode_task, digest_of, limits
 
 DEEP = 200_000

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from smallmesh.cli.advice import next_step
-from smallmesh.cli.asked import asked_card, text_of_task
-from smallmesh.cli.cards import BAR, answer_card, bar, print_task
-from smallmesh.cli.entities import AROUND, WHOLE, excerpts, marked, marked_text
 from smallmesh.cli.output import plain, printable, printable_lines
-from smallmesh.cli.show import KINDS, answer_text, provenance_text, value_text
+from smallmesh.cli.views.advice import next_step
+from smallmesh.cli.views.asked import asked_card, text_of_task
+from smallmesh.cli.views.cards import BAR, answer_card, bar, print_task
+from smallmesh.cli.views.entities import AROUND, WHOLE, excerpts, marked, marked_text
+from smallmesh.cli.views.show import KINDS, answer_text, provenance_text, value_text
 from smallmesh_contracts import (
     AnalysisResult,
     Answer,

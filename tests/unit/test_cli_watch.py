@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 
 from smallmesh.bus import Message
-from smallmesh.cli import watch_views
 from smallmesh.cli.commands.watch import AHEAD, Inbox, Told, Wanted, look_up
-from smallmesh.cli.watch_views import Head, board_view, view
+from smallmesh.cli.views import watch as watch_views
+from smallmesh.cli.views.watch import Head, board_view, view
 from smallmesh.cli.watching import KEPT, OVERDUE_S, Board, Event, Glimpse, Kind, Only, event_of, subjects_of
 from smallmesh_contracts import (
     Address,

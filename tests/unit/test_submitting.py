@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from smallmesh.bus.memory import MemoryBus
-from smallmesh.cli import submitting
-from smallmesh.cli.lines import LineReader
-from smallmesh.cli.submitting import Submitter
+from smallmesh.cli.intake import submitting
+from smallmesh.cli.intake.lines import LineReader
+from smallmesh.cli.intake.submitting import Submitter
 from smallmesh_contracts import ContractError, DataClass, ErrorCode, Lane, Status, TaskResult, digest_of, subjects
 
 

@@ -9,7 +9,7 @@ from babel import Locale, UnknownLocaleError
 from babel.core import get_global
 from babel.numbers import get_currency_symbol, get_territory_currencies
 
-from smallmesh.entities.vocabulary import Meaning
+from smallmesh.entities.reading import Meaning
 
 _WIDTHS = (("wide", ""), ("abbreviated", "_short"))
 _FIELDS = ("day", "week", "month", "year", "quarter")

@@ -35,6 +35,15 @@ Value = int | str
 ANY_LANGUAGE = ""
 
 
+class Meaning(NamedTuple):
+    """One meaning of a phrase; the value tells the number of a month, the code of a currency and the like."""
+
+    phrase: str
+    kind: str
+    value: Value = 0
+    language: str = ANY_LANGUAGE
+
+
 class Entry(NamedTuple):
     """What a word or phrase means: its value by kind and language, and the sign that stands for this set of kinds."""
 

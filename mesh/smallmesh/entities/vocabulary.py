@@ -8,9 +8,23 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any, NamedTuple
+from typing import Any
 
-from smallmesh.entities.reading import ANY_LANGUAGE, LONGEST_WORD, OTHER, WORD, Entry, Reading, Token, Value, cut, key, keys, sign_of
+from smallmesh.entities.reading import (
+    ANY_LANGUAGE,
+    LONGEST_WORD,
+    OTHER,
+    WORD,
+    Entry,
+    Meaning,
+    Reading,
+    Token,
+    Value,
+    cut,
+    key,
+    keys,
+    sign_of,
+)
 
 _FIRST_SIGN = 0xE000  # private use: no text's own character is a sign
 _CASED = {"relative_lower": str.islower, "iso": str.isupper}
@@ -40,15 +54,6 @@ def split(phrases: str) -> list[str]:
 def listed(kind: str) -> Mapping[str, frozenset[str]]:
     """Return what ``words.toml`` lists under one name, by language; a language without is empty."""
     return defaultdict(frozenset, {language: frozenset(split(section[kind])) for language, section in words().items() if kind in section})
-
-
-class Meaning(NamedTuple):
-    """One meaning of a phrase; the value tells the number of a month, the code of a currency and the like."""
-
-    phrase: str
-    kind: str
-    value: Value = 0
-    language: str = ANY_LANGUAGE
 
 
 class Vocabulary:

@@ -49,8 +49,8 @@ def command(  # noqa: PLR0913 - its options
 
 
 def _show(answer: Answer, text: str, *, as_json: bool) -> None:
-    from smallmesh.cli.asked import asked_card  # noqa: PLC0415 - rich, which a Tab need not load
     from smallmesh.cli.output import console, plain, print_json  # noqa: PLC0415
+    from smallmesh.cli.views.asked import asked_card  # noqa: PLC0415 - rich, which a Tab need not load
 
     if as_json:
         print_json(answer.model_dump(mode="json"))

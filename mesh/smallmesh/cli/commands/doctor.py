@@ -31,8 +31,8 @@ def command(
 
     Nothing is changed. The exit code is 0 where there is no problem; warnings are none.
     """
-    from smallmesh.cli.findings import print_findings  # noqa: PLC0415 - what follows is not for a Tab to load
     from smallmesh.cli.output import console, print_json  # noqa: PLC0415
+    from smallmesh.cli.views.findings import print_findings  # noqa: PLC0415 - what follows is not for a Tab to load
     from smallmesh.doctor import Level, examine  # noqa: PLC0415
 
     facts = asyncio.run(_facts(nats, wait))

@@ -26,8 +26,8 @@ def ls(*, as_json: AsJson = False) -> None:
 
     Agents are found on SMALLMESH_AGENT_PATH. No model is loaded; files are read to compare their sha256.
     """
-    from smallmesh.cli.model_views import cards_table, model_as_json  # noqa: PLC0415 - rich, which a Tab need not load
     from smallmesh.cli.output import console, notes, print_json  # noqa: PLC0415
+    from smallmesh.cli.views.models import cards_table, model_as_json  # noqa: PLC0415 - rich, which a Tab need not load
 
     models = _models()
     if as_json:
@@ -51,8 +51,8 @@ def verify(
 
     The exit code is 4 where a file is missing, or another one than its card says.
     """
-    from smallmesh.cli.model_views import model_as_json, verdict  # noqa: PLC0415
     from smallmesh.cli.output import console, print_json  # noqa: PLC0415
+    from smallmesh.cli.views.models import model_as_json, verdict  # noqa: PLC0415
 
     models = _named(_models(), agents or [])
     if as_json:

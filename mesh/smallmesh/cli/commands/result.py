@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from smallmesh.cli.cards import print_task
 from smallmesh.cli.exits import Exit
 from smallmesh.cli.options import DEFAULT_TENANT, AsJson, Nats, Tenant
 from smallmesh.cli.output import console, notes, print_json
+from smallmesh.cli.views.cards import print_task
 from smallmesh.cli.where import connected
 from smallmesh_contracts import Address, DataClass, Status, TaskResult, decode, subjects
 

@@ -63,9 +63,9 @@ def command(  # noqa: PLR0913 - its options
 
 
 def _show(result: TaskResult, text: str | None, *, as_json: bool) -> None:
-    from smallmesh.cli.asked import text_of_task  # noqa: PLC0415 - rich, which a Tab need not load
-    from smallmesh.cli.cards import print_task  # noqa: PLC0415
     from smallmesh.cli.output import console, plain, print_json  # noqa: PLC0415
+    from smallmesh.cli.views.asked import text_of_task  # noqa: PLC0415 - rich, which a Tab need not load
+    from smallmesh.cli.views.cards import print_task  # noqa: PLC0415
 
     if as_json:
         print_json(result.model_dump(mode="json"))

@@ -10,14 +10,14 @@ from typing import IO, TYPE_CHECKING, Annotated
 import typer
 
 from smallmesh.cli.exits import Exit
+from smallmesh.cli.intake.records import Columns, FileKindError
+from smallmesh.cli.intake.sources import Kind, Source, find_sources, records_of, total_of
 from smallmesh.cli.options import DEFAULT_TENANT, AsJson, Class, Instruction, Nats, Tenant, Want, names_in
-from smallmesh.cli.records import Columns, FileKindError
-from smallmesh.cli.sources import Kind, Source, find_sources, records_of, total_of
 from smallmesh_contracts import Address, DataClass, Lane
 
 if TYPE_CHECKING:
-    from smallmesh.cli.lines import LineReader
-    from smallmesh.cli.tally import Tally
+    from smallmesh.cli.intake.lines import LineReader
+    from smallmesh.cli.intake.tally import Tally
 
 EXAMPLES = (
     ("smallmesh submit tickets.jsonl --out results.jsonl", 'lines like {"id": "t-1", "text": "...", "wanted": ["sentiment"]}'),
@@ -77,8 +77,8 @@ def command(  # noqa: PLR0913 - its options
     Results are one JSON object a line, in the order in which they come. With --json the reports
     on standard error are JSON, too.
     """
-    from smallmesh.cli.lines import LineReader  # noqa: PLC0415 - what follows is not for a Tab to load
-    from smallmesh.cli.tally import Tally  # noqa: PLC0415
+    from smallmesh.cli.intake.lines import LineReader  # noqa: PLC0415 - what follows is not for a Tab to load
+    from smallmesh.cli.intake.tally import Tally  # noqa: PLC0415
     from smallmesh.signals import run_until_signalled  # noqa: PLC0415
 
     if not Address(tenant, data_class, "id").is_valid():
@@ -130,8 +130,8 @@ def _opened(out: Path | None) -> Iterator[IO[str]]:
 
 
 async def _submit(reader: "LineReader", sources: list[Source], tally: "Tally", limits: Limits, nats: str | None) -> bool:
-    from smallmesh.cli.lines import BadLine, stream  # noqa: PLC0415
-    from smallmesh.cli.submitting import Submitter  # noqa: PLC0415
+    from smallmesh.cli.intake.lines import BadLine, stream  # noqa: PLC0415
+    from smallmesh.cli.intake.submitting import Submitter  # noqa: PLC0415
     from smallmesh.cli.where import connected  # noqa: PLC0415
 
     async with connected(nats) as bus, Submitter(bus, reader.tenant, tally.came, in_flight=limits.in_flight) as submitter:

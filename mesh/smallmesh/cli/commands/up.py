@@ -17,7 +17,7 @@ from smallmesh.cli.exits import Exit
 from smallmesh.cli.options import AsJson
 from smallmesh.cli.output import notes
 from smallmesh.cli.state import MeshState, held, own_state, read_state, write_state
-from smallmesh.cli.up_views import View, print_running, view
+from smallmesh.cli.views.up import View, print_running, view
 from smallmesh.cli.where import check_reachable
 from smallmesh.settings import for_child, settings
 from smallmesh.supervise import Mesh, MeshError, ProcessInfo, run_until_signalled

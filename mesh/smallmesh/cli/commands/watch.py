@@ -16,7 +16,7 @@ from smallmesh_contracts import ContractError, DataClass, is_subject_safe, subje
 
 if TYPE_CHECKING:
     from smallmesh.bus import Bus, Message
-    from smallmesh.cli.watch_views import View
+    from smallmesh.cli.views.watch import View
 
 EXAMPLES = (
     ("smallmesh watch", "a table of the latest tasks, newest below, until Ctrl-C"),
@@ -56,7 +56,7 @@ def command(  # noqa: PLR0913 - its options
     elsewhere, a line a task that has ended. Watching only listens: it takes nothing away and holds
     nothing up.
     """
-    from smallmesh.cli.watch_views import view  # noqa: PLC0415 - what follows is not for a Tab to load
+    from smallmesh.cli.views.watch import view  # noqa: PLC0415 - what follows is not for a Tab to load
     from smallmesh.cli.where import find_url, without_password  # noqa: PLC0415
     from smallmesh.signals import run_until_signalled  # noqa: PLC0415
 

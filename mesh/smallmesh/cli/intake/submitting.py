@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from smallmesh.bus import Bus, Message, Subscription
-from smallmesh.cli.lines import Submission
+from smallmesh.cli.intake.lines import Submission
 from smallmesh_contracts import ContractError, DataClass, ErrorCode, ErrorInfo, Status, TaskResult, decode, digest_of, subjects
 
 FULL_WAIT_S = 5.0

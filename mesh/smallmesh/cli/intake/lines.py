@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from pydantic import ConfigDict, Field, JsonValue, ValidationError
 
-from smallmesh.cli.records import Record
+from smallmesh.cli.intake.records import Record
 from smallmesh_contracts import Address, ContractError, DataClass, ErrorCode, ErrorInfo, Lane, Task, decode, decode_task
 from smallmesh_contracts.decode import explain
 

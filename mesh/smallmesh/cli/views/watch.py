@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from smallmesh.cli.output import console, notes, print_json, printable
-from smallmesh.cli.show import STYLES, dotted, value_text
+from smallmesh.cli.views.show import STYLES, dotted, value_text
 from smallmesh.cli.watching import Board, Event, Glimpse, Kind, Only, Row
 
 WIDE = 110

@@ -11,9 +11,9 @@ from typing import IO
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from smallmesh.cli.lines import BadLine, LineReader
+from smallmesh.cli.intake.lines import BadLine, LineReader
+from smallmesh.cli.intake.submitting import Outcome
 from smallmesh.cli.output import notes, printable
-from smallmesh.cli.submitting import Outcome
 from smallmesh_contracts import ErrorInfo
 
 

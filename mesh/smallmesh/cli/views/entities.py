@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from smallmesh.cli.output import printable, printable_lines
-from smallmesh.cli.show import KINDS, dotted
+from smallmesh.cli.views.show import KINDS, dotted
 from smallmesh_contracts import EntitiesResult, Entity, EntityType
 
 WHOLE = 1200

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import typer
 
-from smallmesh.cli.records import Columns, FileKindError, Record, count, csv_rows, json_lines, text_document, unreadable
+from smallmesh.cli.intake.records import Columns, FileKindError, Record, count, csv_rows, json_lines, text_document, unreadable
 from smallmesh_contracts import ContractError, ErrorCode
 
 STDIN = "-"

@@ -10,10 +10,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from smallmesh.cli.advice import next_step
-from smallmesh.cli.entities import by_type, unread
 from smallmesh.cli.output import printable, printable_lines
-from smallmesh.cli.show import STYLES, error_text, label_text, provenance_text, shape_of, value_text
+from smallmesh.cli.views.advice import next_step
+from smallmesh.cli.views.entities import by_type, unread
+from smallmesh.cli.views.show import STYLES, error_text, label_text, provenance_text, shape_of, value_text
 from smallmesh_contracts import (
     AgentResult,
     AnalysisResult,

@@ -2,9 +2,9 @@
 
 from rich.console import Group, RenderableType
 
-from smallmesh.cli.cards import answer_card
-from smallmesh.cli.entities import marked, marked_text
-from smallmesh.cli.show import provenance_text, shape_of
+from smallmesh.cli.views.cards import answer_card
+from smallmesh.cli.views.entities import marked, marked_text
+from smallmesh.cli.views.show import provenance_text, shape_of
 from smallmesh_contracts import Answer, EntitiesResult, TaskResult
 
 

@@ -1,0 +1,1 @@
+"""What commands show: answers, tasks, findings and tables, for people and for programs."""
