@@ -49,21 +49,27 @@ class Entities(Agent[EntitiesRequest, EntitiesResult]):
 
     def prepare(self) -> None:
         """Build the rules and use them once: the libraries behind them load their tables at the first match."""
+        import smallmesh.documents  # noqa: F401, PLC0415 - the orchestrator reads this declaration too, and has no use for it
+
         self._rules().find(SAMPLE, 0, len(SAMPLE))
 
     async def respond(self, request: EntitiesRequest, model: Model) -> EntitiesResult:
         """Return the entities in order of their place, longest spans, no overlaps; names only where the model knows the language."""
+        from smallmesh.documents import aside, without_markup  # noqa: PLC0415 - see prepare
+
         text = request.text
         by_rule = await self._by_rule(text)
         if not model.language.supported:
             return EntitiesResult(entities=tuple(by_rule), read_by=("rule",))
-        tagged = await model.tag(text)
+        tagged = await model.tag(await aside(without_markup, text))
         entities = await asyncio.to_thread(lambda: tuple(merge([*named(text, tagged, by_rule), *by_rule])))
         return EntitiesResult(entities=entities, read_by=("model", "rule"))
 
     def tuning(self) -> Mapping[str, Any]:
         """Return the settings and what the rules are."""
-        return {**super().tuning(), "rules": rules_version()}
+        from smallmesh.documents import VERSION  # noqa: PLC0415 - see prepare
+
+        return {**super().tuning(), "rules": rules_version(), "documents": VERSION}
 
     async def _by_rule(self, text: str) -> list[Entity]:
         rules = await asyncio.to_thread(self._rules)

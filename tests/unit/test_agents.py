@@ -238,3 +238,14 @@ async def test_the_router_says_how_much_of_a_long_text_it_read(unread, told):
     result = await answer("complexity_router", "a text of 21 letters.", model)
 
     assert ("long text: the first 16 of its 21 characters were read" in result.reasons) is told
+
+
+async def test_names_in_html_are_read_without_its_tags_and_stand_in_the_original():
+    text = "<td>Anna Weber</td>"
+    model = StubModel(words=[TaggedWord(4, 8, "B-PERSON", 0.9), TaggedWord(9, 14, "I-PERSON", 0.9)])
+
+    result = await answer("ner", text, model)
+
+    (shown,) = model.read
+    assert (shown.split(), len(shown)) == (["Anna", "Weber"], len(text))
+    assert [(e.text, e.start, e.end) for e in result.entities] == [("Anna Weber", 4, 14)]

@@ -93,6 +93,12 @@ def read(text: str) -> Document:
     return _first_with_words(next(kind for kind in Kind if kinds[kind]), reading, page, speakers or ())
 
 
+def without_markup(text: str) -> str:
+    """Return a text of the same length in which HTML tags are white space; all of it where nothing else would be left."""
+    body = read_markup(text).body
+    return body if _has_words(body) else text
+
+
 def _first_with_words(kind: Kind, reading: Reading, page: Page, speakers: tuple[Label, ...]) -> Document:
     """Leave out all that was marked; if nothing is left, all but what is quoted; at last only markup."""
     places = page.left_out()
