@@ -160,19 +160,12 @@ class Client:
         """Run a whole task while the caller waits. Nothing is stored or tried again.
 
         Raises:
-            ContractError: What is wrong with the task, before it is sent; ``overloaded`` or ``unavailable``.
+            ContractError: What is wrong with the task, before it is sent; ``unavailable`` where nobody answers.
         """
         body = _body(task)
         checked = decode_task(body, Address(self._tenant, self._class, "run"), Lane.INTERACTIVE, names_id=False)
         timeout_s = checked.budget_s(Lane.INTERACTIVE) + RUN_GRACE_S
-        reply = await self._call(subjects.run(self._tenant, self._class), body, timeout_s, traceparent)
-        try:
-            return decode(TaskResult, reply)
-        except ContractError:
-            refused = decode(Answer, reply).error  # of an orchestrator that has too many calls in hand, or is stopping
-            if refused is None:
-                raise
-            raise ContractError(refused.code, refused.message, retry_after_s=refused.retry_after_s) from None
+        return decode(TaskResult, await self._call(subjects.run(self._tenant, self._class), body, timeout_s, traceparent))
 
     async def _store(self, subject: str, body: bytes, headers: dict[str, str]) -> None:
         give_up = time.monotonic() + RETRY_S

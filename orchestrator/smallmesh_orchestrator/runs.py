@@ -11,6 +11,7 @@ from smallmesh_contracts import (
     Answer,
     ContractError,
     DataClass,
+    ErrorInfo,
     Lane,
     Status,
     TaskResult,
@@ -41,33 +42,24 @@ class Runs:
     def service(self, classes: Iterable[DataClass], version: str) -> ServiceSpec:
         """Describe the orchestrator's service for some classes."""
         served = tuple(classes)
-        endpoints = tuple(Endpoint(f"run-{c.value}", subjects.any_run(c), self._handle) for c in served)
+        endpoints = tuple(Endpoint(f"run-{c.value}", subjects.any_run(c), self._handle, refusal=_refusal) for c in served)
         metadata = {"classes": ",".join(c.value for c in served)}
         return ServiceSpec(ORIGIN, version, "Plans tasks, fans them out and in", metadata, endpoints, slots=RUN_SLOTS)
 
     async def _handle(self, call: Call) -> Reply:
-        tenant, data_class = call.subject.split(".")[-2:]
-        address = Address(tenant, DataClass(data_class), uuid.uuid4().hex)
-        attributes = {names.TASK_ID: address.task_id, names.TENANT: tenant, names.DATA_CLASS: data_class}
+        address = _new_address(call)
+        attributes = {names.TASK_ID: address.task_id, names.TENANT: address.tenant, names.DATA_CLASS: address.data_class.value}
         with span(names.ANSWER_RUN, "server", headers=call.headers, attributes=attributes):
             result = await self._run(call, address)
         return Reply(result.to_bytes(), result.error.code.value if result.error else None)
 
     async def _run(self, call: Call, address: Address) -> TaskResult:
-        arrived_at, digest = self._bus.now(), digest_of(call.body)
+        arrived_at = self._bus.now()
         try:
             task = decode_task(call.body, address, Lane.INTERACTIVE, names_id=False)
-            return await self._flow.run(Job(address, Lane.INTERACTIVE, task, digest, arrived_at), self._ask)
+            return await self._flow.run(Job(address, Lane.INTERACTIVE, task, digest_of(call.body), arrived_at), self._ask)
         except Exception as error:  # noqa: BLE001 - the caller gets every failure as a typed error
-            return TaskResult(
-                task_id=address.task_id,
-                tenant=address.tenant,
-                data_class=address.data_class,
-                status=Status.FAILED,
-                error=error_of(error, ORIGIN),
-                digest=digest,
-                took_ms=round((self._bus.now() - arrived_at) * 1000, 3),
-            )
+            return _failed(call, address, error_of(error, ORIGIN), took_ms=round((self._bus.now() - arrived_at) * 1000, 3))
 
     async def _ask(self, job: Job, step: LocalStep) -> Answer:
         if step.answer == COMPLEXITY and ANALYSIS in job.task.wanted:
@@ -78,3 +70,25 @@ class Runs:
             return whole(decode(Answer, reply.body), step.agent)
         except ContractError as error:
             return Answer(error=error.info.model_copy(update={"step": step.agent}))
+
+
+def _new_address(call: Call) -> Address:
+    tenant, data_class = call.subject.split(".")[-2:]
+    return Address(tenant, DataClass(data_class), uuid.uuid4().hex)
+
+
+def _failed(call: Call, address: Address, error: ErrorInfo, *, took_ms: float) -> TaskResult:
+    return TaskResult(
+        task_id=address.task_id,
+        tenant=address.tenant,
+        data_class=address.data_class,
+        status=Status.FAILED,
+        error=error,
+        digest=digest_of(call.body),
+        took_ms=took_ms,
+    )
+
+
+def _refusal(call: Call, error: ErrorInfo) -> bytes:
+    """Return the result of a run that was never begun, or is broken off because its process stops."""
+    return _failed(call, _new_address(call), error, took_ms=0.0).to_bytes()

@@ -285,16 +285,6 @@ async def test_a_run_returns_the_terminal_result(mesh, answering, address_of):
     assert asked[0].headers == {"traceparent": TRACE}
 
 
-async def test_a_run_that_is_not_even_taken_in_raises_why(mesh, answering):
-    busy = Answer(error=ErrorInfo(code=ErrorCode.OVERLOADED, message="too many calls in hand", retryable=True, retry_after_s=0.5))
-    await answering(subjects.run(mesh._tenant, DataClass.INTERNAL), busy.to_bytes())
-
-    with pytest.raises(ContractError) as refused:
-        await mesh.run("One.")
-
-    assert refused.value.info == busy.error
-
-
 async def test_a_reply_that_is_neither_result_nor_error_is_no_result(mesh, answering):
     await answering(subjects.run(mesh._tenant, DataClass.INTERNAL), b'{"hello": "world"}')
 

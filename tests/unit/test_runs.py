@@ -7,7 +7,9 @@ import pytest
 
 from smallmesh.bus import Endpoint, Reply, ServiceSpec
 from smallmesh_contracts import ContractError, DataClass, ErrorCode, Lane, Status, Task, TaskResult, decode, digest_of, limits, subjects
+from smallmesh_orchestrator import runs
 from smallmesh_orchestrator.runs import Runs
+from tests.support.patience import until
 from tests.support.town import AGENTS, ANSWERS, COMPLEX, SUMMARY, TEXT, Town, failed
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
@@ -24,8 +26,8 @@ class Door:
         self.silent = set()
 
     async def open(self, *absent):
-        runs = Runs(self.town.bus, await self.town.flow())
-        await self.town.bus.serve(runs.service(SERVED, "1.0.0"))
+        door = Runs(self.town.bus, await self.town.flow())
+        await self.town.bus.serve(door.service(SERVED, "1.0.0"))
         for name, answer in AGENTS.items():
             if answer not in absent:
                 endpoint = Endpoint("ask", subjects.ask(name), self._asked(answer))
@@ -201,3 +203,17 @@ async def test_the_orchestrator_says_which_classes_it_runs(door):
 
     assert found.metadata["classes"] == "public,restricted"
     assert found.subjects == tuple(subjects.any_run(c) for c in SERVED)
+
+
+async def test_a_run_beyond_those_in_hand_gets_a_failed_result_that_says_to_come_back_later(door, monkeypatch):
+    monkeypatch.setattr(runs, "RUN_SLOTS", 1)
+    door.silent.add("summary")
+    await door.open()
+    first = asyncio.create_task(door.run(Task(text=TEXT, wanted=("summary",))))
+    await until(lambda: door.calls, "the first run is in hand")
+
+    result, _ = await door.run(Task(text=TEXT))
+
+    first.cancel()
+    assert (result.status, result.error.code, result.error.retryable) == (Status.FAILED, ErrorCode.OVERLOADED, True)
+    assert (result.tenant, result.data_class, result.answers) == ("acme", DataClass.PUBLIC, {})

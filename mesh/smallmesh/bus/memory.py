@@ -13,7 +13,19 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from smallmesh.bus.layout import Consumer, stream_of
-from smallmesh.bus.port import Call, Delivery, Endpoint, Headers, Message, Reply, ServiceInfo, ServiceSpec, Subscription, error_reply
+from smallmesh.bus.port import (
+    Call,
+    Delivery,
+    Endpoint,
+    Headers,
+    Message,
+    Reply,
+    ServiceInfo,
+    ServiceSpec,
+    Subscription,
+    overloaded,
+    stopped,
+)
 from smallmesh.tasks import wind_up
 from smallmesh_contracts import ContractError, ErrorCode
 
@@ -140,24 +152,24 @@ class _Serving:
 
     def begin(self, endpoint: Endpoint, call: Call) -> "asyncio.Task[Reply]":
         if len(self.calls) >= self.spec.slots:
-            return asyncio.create_task(_refused(ContractError(ErrorCode.OVERLOADED, "too many calls in hand", retry_after_s=0.5)))
+            return asyncio.create_task(_refused(endpoint.refused(call, overloaded())))
         task = asyncio.create_task(_answered(endpoint, call))
         self.calls.add(task)
         task.add_done_callback(self.calls.discard)
         return task
 
 
-async def _refused(error: ContractError) -> Reply:
-    return error_reply(error)
+async def _refused(reply: Reply) -> Reply:
+    return reply
 
 
 async def _answered(endpoint: Endpoint, call: Call) -> Reply:
     try:
         return await endpoint.handler(call)
     except asyncio.CancelledError:
-        return error_reply(ContractError(ErrorCode.UNAVAILABLE, "stopped before it was answered", retry_after_s=1.0))
+        return endpoint.refused(call, stopped())
     except Exception as error:  # noqa: BLE001 - whoever asked gets every failure as a typed error
-        return error_reply(error)
+        return endpoint.refused(call, error)
 
 
 @dataclass

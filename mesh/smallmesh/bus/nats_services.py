@@ -11,9 +11,8 @@ from nats.micro.request import ERROR_CODE_HEADER, ERROR_HEADER, Request
 from nats.micro.service import EndpointConfig, Service, ServiceConfig
 from pydantic import BaseModel, ValidationError
 
-from smallmesh.bus.port import Call, Endpoint, ServiceInfo, ServiceSpec, error_reply
+from smallmesh.bus.port import Call, Endpoint, Reply, ServiceInfo, ServiceSpec, overloaded, stopped
 from smallmesh.tasks import wind_up
-from smallmesh_contracts import ContractError, ErrorCode
 
 INFO_SUBJECT = "$SRV.INFO"
 STOP_GRACE_S = 2.0
@@ -47,7 +46,7 @@ class NatsService:
     def _endpoint(self, endpoint: Endpoint) -> EndpointConfig:
         async def received(request: Request) -> None:
             if len(self._calls) >= self._spec.slots:
-                await _refuse(request, ContractError(ErrorCode.OVERLOADED, "too many calls in hand", retry_after_s=0.5))
+                await _respond(request, endpoint.refused(_call(request), overloaded()))
                 return
             task = asyncio.create_task(self._answer(endpoint, request))
             self._calls.add(task)
@@ -56,16 +55,15 @@ class NatsService:
         return EndpointConfig(name=endpoint.name, handler=received, subject=endpoint.subject, metadata=dict(endpoint.metadata))
 
     async def _answer(self, endpoint: Endpoint, request: Request) -> None:
+        call = _call(request)
         try:
-            reply = await endpoint.handler(Call(request.subject, request.data, request.headers or {}))
+            reply = await endpoint.handler(call)
         except asyncio.CancelledError:  # this process is stopping
-            await _refuse(request, ContractError(ErrorCode.UNAVAILABLE, "stopped before it was answered", retry_after_s=1.0))
+            await _respond(request, endpoint.refused(call, stopped()))
             raise
         except Exception as error:  # noqa: BLE001 - whoever asked gets every failure as a typed error
-            reply = error_reply(error)
-        headers = {ERROR_CODE_HEADER: reply.error, ERROR_HEADER: reply.error} if reply.error else None
-        with contextlib.suppress(ValueError, nats.errors.Error):  # nobody waits any more
-            await request.respond(reply.body, headers=headers)
+            reply = endpoint.refused(call, error)
+        await _respond(request, reply)
 
     async def stop(self) -> None:
         """Answer nothing new; calls in hand may end within a moment, and are told so if they do not."""
@@ -84,9 +82,14 @@ async def subscribed(client: Client) -> None:
     await client.flush()
 
 
-async def _refuse(request: Request, error: ContractError) -> None:
+def _call(request: Request) -> Call:
+    return Call(request.subject, request.data, request.headers or {})
+
+
+async def _respond(request: Request, reply: Reply) -> None:
+    headers = {ERROR_CODE_HEADER: reply.error, ERROR_HEADER: reply.error} if reply.error else None
     with contextlib.suppress(ValueError, nats.errors.Error):  # nobody waits any more
-        await request.respond_error(error.info.code.value, error.info.message, error_reply(error).body)
+        await request.respond(reply.body, headers=headers)
 
 
 async def collect(client: Client, wait_s: float) -> list[ServiceInfo]:

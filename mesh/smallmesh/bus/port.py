@@ -64,15 +64,6 @@ class Reply:
     error: str | None = None
 
 
-def error_reply(raised: Exception) -> Reply:
-    """Return the reply to a call whose handler raised: a caller never waits in vain for an error."""
-    if isinstance(raised, ContractError):
-        info = raised.info
-    else:
-        info = ErrorInfo(code=ErrorCode.INTERNAL, message=f"{type(raised).__name__} while answering", retryable=True)
-    return Reply(Answer(error=info).to_bytes(), info.code.value)
-
-
 @dataclass(frozen=True, slots=True)
 class Call:
     """A request that somebody waits for."""
@@ -82,14 +73,46 @@ class Call:
     headers: Headers
 
 
+def as_answer(call: Call, error: ErrorInfo) -> bytes:  # noqa: ARG001 - the form is the endpoint's
+    """Return an error in the form that an ask's reply has."""
+    return Answer(error=error).to_bytes()
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A subject that a service answers."""
+    """A subject that a service answers.
+
+    Attributes:
+        name: In ``$SRV.INFO``.
+        subject: What callers request on.
+        handler: Answers a call.
+        metadata: In ``$SRV.INFO``.
+        refusal: Gives the body of the reply to a call that the handler does not answer.
+    """
 
     name: str
     subject: str
     handler: Callable[[Call], Awaitable[Reply]]
     metadata: Mapping[str, str] = field(default_factory=dict)
+    refusal: Callable[[Call, ErrorInfo], bytes] = as_answer
+
+    def refused(self, call: Call, raised: Exception) -> Reply:
+        """Return the reply to a call whose handler raised, or was not asked: a caller never waits in vain for an error."""
+        if isinstance(raised, ContractError):
+            info = raised.info
+        else:
+            info = ErrorInfo(code=ErrorCode.INTERNAL, message=f"{type(raised).__name__} while answering", retryable=True)
+        return Reply(self.refusal(call, info), info.code.value)
+
+
+def overloaded() -> ContractError:
+    """Return what a caller is told where a service has all the calls in hand that it may."""
+    return ContractError(ErrorCode.OVERLOADED, "too many calls in hand", retry_after_s=0.5)
+
+
+def stopped() -> ContractError:
+    """Return what a caller is told whose call is in hand when its process stops."""
+    return ContractError(ErrorCode.UNAVAILABLE, "stopped before it was answered", retry_after_s=1.0)
 
 
 @dataclass(frozen=True, slots=True)
