@@ -81,7 +81,7 @@ CARDS = (
         "summarizer",
         "Sentence vectors for extractive summaries",
         "The base encoder as it is, re-exported with MEAN pooling; nothing was trained and no summary data was used. "
-        "`smallmesh.hosting.extractive` chooses one to three sentences: near the text's mean, early in prose, none saying the same twice.",
+        "`smallmesh.documents.extractive` chooses one to three sentences: near the text's mean, early in prose, none of them twice.",
         "None.",
         (),
         (

@@ -19,9 +19,9 @@ from scripts.train.readers import read_jsonl, sample
 from smallmesh.agent import Usage
 from smallmesh.catalogue import Catalogue
 from smallmesh.documents import read_pieces, with_speakers
+from smallmesh.documents.extractive import select_sentences
 from smallmesh.evaluation.metrics import calibration_error, macro_f1, rouge_l, span_scores
 from smallmesh.hosting.card import CARD_FILE, load_card
-from smallmesh.hosting.extractive import select_sentences
 from smallmesh.hosting.llama import Encoder
 from smallmesh.hosting.model import HostedModel
 from smallmesh.hosting.requests import render_request

@@ -27,7 +27,7 @@ class Summarizer(Agent[SummaryRequest, SummaryResult]):
     def prepare(self) -> None:
         """Load what chooses: the orchestrator reads this declaration too, and has no use for numpy and rules for documents."""
         import smallmesh.documents  # noqa: PLC0415
-        import smallmesh.hosting.extractive  # noqa: F401, PLC0415
+        import smallmesh.documents.extractive  # noqa: F401, PLC0415
 
     def tuning(self) -> Mapping[str, Any]:
         """Return which rules for documents there were."""
@@ -38,7 +38,7 @@ class Summarizer(Agent[SummaryRequest, SummaryResult]):
     async def respond(self, request: SummaryRequest, model: Model) -> SummaryResult:
         """Return the chosen sentences in the order of the text."""
         from smallmesh.documents import aside, with_speakers  # noqa: PLC0415 - see prepare
-        from smallmesh.hosting.extractive import select_sentences  # noqa: PLC0415 - see prepare
+        from smallmesh.documents.extractive import select_sentences  # noqa: PLC0415 - see prepare
 
         document, pieces = await aside(_read, request.text)
         if len(pieces) > 1:
@@ -57,7 +57,7 @@ class Summarizer(Agent[SummaryRequest, SummaryResult]):
 def _read(text: str) -> "tuple[Document, list[Piece]]":
     """A text's document, and which of its pieces the model is shown."""
     from smallmesh.documents import read_pieces  # noqa: PLC0415 - see prepare
-    from smallmesh.hosting.extractive import shortlist  # noqa: PLC0415 - see prepare
+    from smallmesh.documents.extractive import shortlist  # noqa: PLC0415 - see prepare
 
     document, pieces = read_pieces(text)
     return document, [pieces[index] for index in shortlist([piece.text for piece in pieces])]

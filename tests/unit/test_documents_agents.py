@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from smallmesh.agent import WindowScores
 from smallmesh.catalogue import Catalogue
 from smallmesh.documents import VERSION
-from smallmesh.hosting.extractive import SHORTLIST
+from smallmesh.documents.extractive import SHORTLIST
 from smallmesh.settings import Settings
 from smallmesh.testing.stub_model import StubModel
 from tests.support.documents import HTML, LISTS, SAMPLES, WHOLE

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smallmesh.hosting.extractive import MAX_COUNT, is_dialogue, select_sentences, sentence_scores, shortlist, summary_size
+from smallmesh.documents.extractive import MAX_COUNT, is_dialogue, select_sentences, sentence_scores, shortlist, summary_size
 
 FULL = "This sentence has as many words as count in full."
 
