@@ -62,8 +62,8 @@ class Entities(Agent[EntitiesRequest, EntitiesResult]):
         if not model.language.supported:
             return EntitiesResult(entities=tuple(by_rule), read_by=("rule",))
         tagged = await model.tag(await aside(without_markup, text))
-        entities = await asyncio.to_thread(lambda: tuple(merge([*named(text, tagged, by_rule), *by_rule])))
-        return EntitiesResult(entities=entities, read_by=("model", "rule"))
+        entities = await aside(lambda text: merge([*named(text, tagged, by_rule), *by_rule]), text)
+        return EntitiesResult(entities=tuple(entities), read_by=("model", "rule"))
 
     def tuning(self) -> Mapping[str, Any]:
         """Return the settings and what the rules are."""
@@ -72,11 +72,13 @@ class Entities(Agent[EntitiesRequest, EntitiesResult]):
         return {**super().tuning(), "rules": rules_version(), "documents": VERSION}
 
     async def _by_rule(self, text: str) -> list[Entity]:
-        rules = await asyncio.to_thread(self._rules)
         found: list[Entity] = []
         for start in range(0, len(text), PART):
-            found += await asyncio.to_thread(rules.find, text, start, start + PART)
+            found += await asyncio.to_thread(self._find, text, start)
         return await asyncio.to_thread(merge, found) if len(text) > PART else found
+
+    def _find(self, text: str, start: int) -> list[Entity]:
+        return self._rules().find(text, start, start + PART)
 
     def _rules(self) -> Rules:
         return rules_for(self.settings.regions, self.settings.locales)

@@ -5,7 +5,8 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-AGENT, SERVICE = "agent.py", "service.py"
+from smallmesh.catalogue import AGENT_FILE, SERVICE_FILE
+
 ORCHESTRATOR = "orchestrator"
 _LARGEST = 256 * 1024
 """Bytes of a declaration that is still read: a Tab must not wait."""
@@ -13,12 +14,12 @@ _LARGEST = 256 * 1024
 
 def complete_agents(incomplete: str) -> list[str]:
     """Complete the name of an agent."""
-    return [name for name in _names(AGENT) if name.startswith(incomplete)]
+    return [name for name in _names(AGENT_FILE) if name.startswith(incomplete)]
 
 
 def complete_processes(incomplete: str) -> list[str]:
     """Complete the name of what can be served."""
-    return [name for name in (*_names(AGENT, SERVICE), ORCHESTRATOR) if name.startswith(incomplete)]
+    return [name for name in (*_names(AGENT_FILE, SERVICE_FILE), ORCHESTRATOR) if name.startswith(incomplete)]
 
 
 def complete_scale(incomplete: str) -> list[str]:
@@ -35,7 +36,7 @@ def complete_answers(incomplete: str) -> list[str]:
 
 def answers() -> list[str]:
     """Return the answers that agents and services declare, as their source says."""
-    found = {answer for file in _declarations(AGENT, SERVICE) for answer in _answers_in(file)}
+    found = {answer for file in _declarations(AGENT_FILE, SERVICE_FILE) for answer in _answers_in(file)}
     return sorted(found)
 
 

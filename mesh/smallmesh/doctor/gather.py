@@ -8,15 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from smallmesh.bus import STREAMS, Bus, Consumer, ServiceInfo, Stream
+from smallmesh.bus import STREAMS, Bus, Consumer, Stream
 from smallmesh.bus.layout import DEAD
 from smallmesh.bus.provision import consumer_config, stream_config
+from smallmesh.bus.replicas import all_replicas
 from smallmesh.doctor.facts import Broker, ConsumerFacts, Permissions, StreamFacts
 from smallmesh_contracts import ContractError, ErrorCode
 
 WITHIN_S = 2.0
 """A question that the broker refuses is never answered: this is how long a refusal takes to be believed."""
-ROUNDS = 5
 _SILENT = (ErrorCode.EXPIRED, ErrorCode.UNAVAILABLE)
 
 
@@ -52,7 +52,7 @@ async def ask_broker(connection: Connection, consumers: Iterable[Consumer], wait
         asyncio.gather(*(_stream(bus, stream, connection.max_payload) for stream in STREAMS)),
         asyncio.gather(*(_consumer(bus, consumer) for consumer in consumers)),
         _dead_letters(bus),
-        _replicas(bus, wait_s),
+        all_replicas(bus, wait_s),
     )
     return Broker(
         version=str(((user or {}).get("server") or {}).get("ver", "")),
@@ -96,17 +96,6 @@ async def _consumer(bus: Bus, consumer: Consumer) -> ConsumerFacts | None:
         return None
     counts = (int(told.get(name, 0)) for name in ("num_pending", "num_ack_pending", "num_waiting"))
     return ConsumerFacts(consumer.stream, consumer.name, consumer_config(consumer).as_dict(), told.get("config"), *counts)
-
-
-async def _replicas(bus: Bus, wait_s: float) -> tuple[ServiceInfo, ...]:
-    """Ask who is there until nobody new answers: on a busy machine one may be late for the first question."""
-    found: dict[str, ServiceInfo] = {}
-    for _ in range(ROUNDS):
-        there = {one.id: one for one in await bus.services(wait_s)}
-        if there.keys() <= found.keys():
-            break
-        found |= there
-    return tuple(sorted(found.values(), key=lambda one: (one.name, one.id)))
 
 
 async def _dead_letters(bus: Bus) -> Mapping[str, int] | None:

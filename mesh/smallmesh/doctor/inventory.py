@@ -1,14 +1,12 @@
 """Every agent's model as it lies here: what its card says, and whether the file is that one."""
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from smallmesh.hosting.card import CARD_FILE, ModelCard, ModelError, load_card
-
-AGENT_FILE = "agent.py"
+from smallmesh.catalogue import AGENT_FILE
+from smallmesh.hosting.card import CARD_FILE, ModelCard, ModelError, load_card, sha256_of
 
 
 class FileState(StrEnum):
@@ -68,8 +66,7 @@ def _compared(folder: Path, card: ModelCard) -> ModelFacts:
     path = folder / card.file
     try:
         size = path.stat().st_size
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = sha256_of(path)
     except OSError as error:
         message = f"{path} cannot be read ({error.strerror}): restore it, or train it again"
         return ModelFacts(folder.name, FileState.MISSING, card, message=message)

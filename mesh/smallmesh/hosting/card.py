@@ -59,6 +59,16 @@ def load_card(folder: Path) -> ModelCard | None:
         raise ModelError(msg) from error
 
 
+def sha256_of(path: Path) -> str:
+    """Return a file's sha256 in hexadecimal digits.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def verified_file(card: ModelCard, folder: Path) -> Path:
     """Return the model's file once its sha256 is the card's.
 
@@ -69,8 +79,7 @@ def verified_file(card: ModelCard, folder: Path) -> Path:
     if not path.is_file():
         msg = f"model file {path} is missing: restore it (git checkout -- {card.file}) or train it again (scripts/train)"
         raise ModelError(msg)
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256_of(path)
     if found != card.sha256:
         msg = (
             f"model file {path} is not the one of its card: sha256 {found[:12]}…, the card says {card.sha256[:12]}…. "

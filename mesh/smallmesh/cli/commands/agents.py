@@ -48,10 +48,11 @@ def command(
 
 
 async def _find(nats: str | None, wait_s: float) -> "list[ServiceInfo]":
+    from smallmesh.bus.replicas import all_replicas  # noqa: PLC0415
     from smallmesh.cli.where import connected  # noqa: PLC0415
 
     async with connected(nats) as bus:
-        return await bus.services(wait_s)
+        return list(await all_replicas(bus, wait_s))
 
 
 def _table(found: "list[ServiceInfo]", width: int) -> "Table":
