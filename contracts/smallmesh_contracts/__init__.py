@@ -23,6 +23,7 @@ from smallmesh_contracts.agents import (
     Verdict,
 )
 from smallmesh_contracts.answers import Answer, Provenance, Status, StepResult, TaskResult
+from smallmesh_contracts.cancel import CancelReply, CancelRequest
 from smallmesh_contracts.decode import decode
 from smallmesh_contracts.digest import digest_of
 from smallmesh_contracts.errors import ContractError, ErrorCode, ErrorInfo
@@ -36,6 +37,8 @@ __all__ = [
     "AgentResult",
     "AnalysisResult",
     "Answer",
+    "CancelReply",
+    "CancelRequest",
     "ComplexityRequest",
     "ComplexityResult",
     "ContractError",

@@ -100,6 +100,7 @@ class TaskResult(Wire):
         answers: Keyed by what was wanted.
         error: Why the task as a whole failed, where it did.
         metadata: As submitted.
+        replay_of: The id of the task that this one repeats, where it is a replay.
         digest: Of the submitted body.
         took_ms: Milliseconds from the broker's arrival time to this result.
         version: Contract version.
@@ -112,6 +113,7 @@ class TaskResult(Wire):
     answers: dict[str, Answer] = Field(default_factory=dict)
     error: ErrorInfo | None = None
     metadata: dict[str, JsonValue] = Field(default_factory=dict)
+    replay_of: str | None = None
     digest: str
     took_ms: float
     version: str = f"{MAJOR}.0"

@@ -12,7 +12,7 @@ MAJOR = 1
 ROOT = f"slm.v{MAJOR}"
 AUDIT = f"{ROOT}.audit"
 ALL_RESULTS = f"{ROOT}.result.>"
-_ADDRESS_AFTER = {"submit": 1, "work": 2, "escalate": 1, "result": 0, "stored": 1, "done": 0, "delta": 0}
+_ADDRESS_AFTER = {"submit": 1, "work": 2, "escalate": 1, "result": 0, "stored": 1, "done": 0, "delta": 0, "claim": 0, "cancelled": 0}
 """How many tokens stand between a subject's kind and the address in it."""
 _LANE_AFTER = {"submit": 0, "work": 1, "escalate": 0}
 
@@ -57,6 +57,21 @@ def delta(address: Address) -> str:
     return f"{ROOT}.delta.{address}"
 
 
+def cancel(tenant: str, data_class: DataClass) -> str:
+    """Where an orchestrator is asked to cancel a task."""
+    return f"{ROOT}.cancel.{tenant}.{data_class.value}"
+
+
+def cancelled(address: Address) -> str:
+    """Where passes by that a task was cancelled; the proof is its terminal result."""
+    return f"{ROOT}.cancelled.{address}"
+
+
+def claim(address: Address, answer: str) -> str:
+    """Where whoever is about to pay for an answer says so, so that nobody else pays for it too."""
+    return f"{ROOT}.claim.{address}.{answer}"
+
+
 def ask(agent: str) -> str:
     """Where one local agent answers at once."""
     return f"{ROOT}.ask.{agent}"
@@ -72,6 +87,21 @@ def any_run(data_class: DataClass) -> str:
     return run("*", data_class)
 
 
+def any_cancel(data_class: DataClass) -> str:
+    """Return the filter for requests to cancel tasks of one class."""
+    return cancel("*", data_class)
+
+
+def any_cancelled(data_class: DataClass | None = None) -> str:
+    """Return the filter for announcements of cancelled tasks, of one class or of all."""
+    return f"{ROOT}.cancelled.*.{data_class.value if data_class else '*'}.*"
+
+
+def any_claim(data_class: DataClass) -> str:
+    """Return the filter for claims on answers of one class."""
+    return f"{ROOT}.claim.*.{data_class.value}.*.*"
+
+
 def any_submit(lane: Lane, data_class: DataClass) -> str:
     """Return the filter for submissions of one lane and class."""
     return f"{ROOT}.submit.{lane.value}.*.{data_class.value}.*"
@@ -85,6 +115,11 @@ def any_work(agent: str, lane: Lane, data_class: DataClass | None = None) -> str
 def any_escalate(lane: Lane, data_class: DataClass | None = None) -> str:
     """Return the filter for escalations of one lane."""
     return f"{ROOT}.escalate.{lane.value}.*.{data_class.value if data_class else '*'}.*.*"
+
+
+def results_of(address: Address) -> str:
+    """Return the filter for every stored result of one task."""
+    return result(address, "*", "*")
 
 
 def any_result(data_class: DataClass) -> str:

@@ -31,6 +31,7 @@ class Task(Wire):
         instruction: What the analysis should do with the text, at most 8 KiB in UTF-8.
         timeout_s: Budget in seconds from the broker's arrival time; without it 30 s, in the bulk lane a day.
         metadata: Anything the client wants echoed in the result, up to 8 KiB of JSON.
+        replay_of: The id of the task that this one repeats, where an operator replayed a dead letter.
         version: Contract version, ``major.minor``.
     """
 
@@ -39,6 +40,7 @@ class Task(Wire):
     instruction: str | None = None
     timeout_s: Annotated[float, Field(gt=0, le=MAX_TIMEOUT_S)] | None = None
     metadata: dict[str, JsonValue] = Field(default_factory=dict)
+    replay_of: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
     version: Annotated[str, Field(pattern=r"^[0-9]{1,4}(\.[0-9]{1,4})?$")] = f"{MAJOR}.0"
 
     @field_validator("wanted")

@@ -43,7 +43,7 @@ class Bench:
         self.deliveries = []
         self.respond = self.answer
         policy = RetryPolicy(**({"max_deliveries": 3, "base_s": 0.01, "jitter": lambda: 0.0} | retry))
-        self.worker = StepWorker(self.bus, "sentiment", lambda _: self.result, self._respond, policy, heartbeat_s=0.03)
+        self.worker = StepWorker(self.bus, "sentiment", Step, lambda _: self.result, self._respond, policy, heartbeat_s=0.03)
 
     async def answer(self):
         return ANSWER

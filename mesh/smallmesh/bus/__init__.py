@@ -6,7 +6,7 @@ name, so that nobody loads an SDK by accident.
 """
 
 from smallmesh.bus.layout import STREAMS, Consumer, Stream, stream_of
-from smallmesh.bus.port import Bus, Call, Delivery, Endpoint, Message, Reply, ServiceInfo, ServiceSpec, Subscription
+from smallmesh.bus.port import Bus, Call, Delivery, Endpoint, Entry, Message, Reply, ServiceInfo, ServiceSpec, Subscription
 
 __all__ = [
     "STREAMS",
@@ -15,6 +15,7 @@ __all__ = [
     "Consumer",
     "Delivery",
     "Endpoint",
+    "Entry",
     "Message",
     "Reply",
     "ServiceInfo",

@@ -49,6 +49,7 @@ class Consumer:
         subject: Its filter; filters of one stream never overlap.
         ack_wait_s: Silence after which the broker gives the message to another replica.
         max_ack_pending: How many may be in hand over all replicas.
+        max_deliver: Deliveries after which the broker gives a message up, if ever; the chassis' own limit is lower.
     """
 
     stream: str
@@ -56,6 +57,7 @@ class Consumer:
     subject: str
     ack_wait_s: float
     max_ack_pending: int
+    max_deliver: int = -1
 
 
 TASKS = Stream(
@@ -89,9 +91,10 @@ RESULTS = Stream(
 )
 DONE = Stream("SLM_DONE", tuple(subjects.any_done(c) for c in DataClass), kind="once", max_age_s=DAY_S, max_bytes=8 * GIB)
 DEAD = Stream("SLM_DEAD", tuple(subjects.any_dead(c) for c in DataClass), kind="log", max_age_s=30 * DAY_S, max_bytes=2 * GIB)
+CLAIMS = Stream("SLM_CLAIMS", tuple(subjects.any_claim(c) for c in LEAVES_THE_HOUSE), kind="once", max_age_s=HOUR_S, max_bytes=GIB // 8)
 AUDIT = Stream("SLM_AUDIT", (subjects.AUDIT,), kind="log", max_age_s=0.0, max_bytes=1 * GIB, sealed_against_deletion=True)
 
-STREAMS = (TASKS, WORK, ESCALATE, RESULTS, DONE, DEAD, AUDIT)
+STREAMS = (TASKS, WORK, ESCALATE, RESULTS, DONE, DEAD, CLAIMS, AUDIT)
 _BY_KIND = {
     "submit": TASKS,
     "work": WORK,
@@ -99,6 +102,7 @@ _BY_KIND = {
     "result": RESULTS,
     "done": DONE,
     "dead": DEAD,
+    "claim": CLAIMS,
     "audit": AUDIT,
 }
 

@@ -8,7 +8,7 @@ Its behaviour is held to that of NATS by one suite of tests that runs over both.
 import asyncio
 import itertools
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -17,6 +17,7 @@ from smallmesh.bus.port import (
     Call,
     Delivery,
     Endpoint,
+    Entry,
     Headers,
     Message,
     Reply,
@@ -179,6 +180,7 @@ class MemoryBus:
     Attributes:
         kept: What the ``queue`` and ``once`` streams hold, by subject.
         log: What was appended, by message id.
+        numbers: Sequence number and time of what was appended, by message id.
         full: Names of streams that refuse as if they were full.
         ahead_s: How far the broker's clock is ahead of this machine's.
         stop_grace_s: What is in hand when a consumer or service stops may end within this; what does not is cancelled.
@@ -186,6 +188,7 @@ class MemoryBus:
 
     kept: dict[str, _Stored] = field(default_factory=dict)
     log: dict[str, Message] = field(default_factory=dict)
+    numbers: dict[str, tuple[int, float]] = field(default_factory=dict)
     full: set[str] = field(default_factory=set)
     ahead_s: float = 0.0
     stop_grace_s: float = 2.0
@@ -243,12 +246,47 @@ class MemoryBus:
 
     async def append(self, subject: str, body: bytes, headers: Headers, *, message_id: str) -> None:
         """Add to the log, once an id."""
-        self.log.setdefault(message_id, Message(subject, body, dict(headers)))
+        if message_id not in self.log:
+            self.log[message_id] = Message(subject, body, dict(headers))
+            self.numbers[message_id] = (next(self._sequence), self.now())
 
     async def read(self, subject: str) -> Message | None:
         """Return what is kept under a subject."""
         found = self.kept.get(subject)
         return found.message if found else None
+
+    async def drop(self, subject: str) -> None:
+        """Forget what is kept under a subject."""
+        self.kept.pop(subject, None)
+
+    async def entries(self, subject: str, *, after: int = 0) -> AsyncIterator[Entry]:
+        """Give what is kept or was appended under a subject."""
+        for entry in self._entries():
+            if entry.sequence > after and _matches(subject, entry.message.subject):
+                yield entry
+
+    async def entry(self, stream: str, sequence: int) -> Entry | None:
+        """Return one message by its number."""
+        return next((e for e in self._entries() if e.sequence == sequence and stream_of(e.message.subject).name == stream), None)
+
+    async def remove(self, stream: str, sequence: int) -> bool:
+        """Delete one message by its number."""
+        found = await self.entry(stream, sequence)
+        if found is None:
+            return False
+        for message_id in [one for one, (number, _) in self.numbers.items() if number == sequence]:
+            del self.log[message_id], self.numbers[message_id]
+        self.kept = {subject: stored for subject, stored in self.kept.items() if stored.sequence != sequence}
+        return True
+
+    def _entries(self) -> list[Entry]:
+        kept = [Entry(s.sequence, s.arrived_at, s.message) for s in self.kept.values()]
+        logged = [Entry(*self.numbers[message_id], message) for message_id, message in self.log.items()]
+        return sorted(kept + logged, key=lambda entry: entry.sequence)
+
+    async def announce(self, subject: str, body: bytes = b"") -> None:
+        """Let whoever watches see it."""
+        self._pass_by(Message(subject, body))
 
     async def request(self, subject: str, body: bytes, headers: Headers | None = None, *, timeout_s: float) -> Message:
         """Call one of the replicas that have such an endpoint, each in its turn."""
@@ -263,7 +301,7 @@ class MemoryBus:
         reply = call.result()
         return Message(subject, reply.body, {"Nats-Service-Error-Code": reply.error} if reply.error else {})
 
-    async def watch(self, subject: str, seen: Callable[[Message], None]) -> Subscription:
+    async def watch(self, subject: str, seen: Callable[[Message], None], *, missed: Callable[[], None] | None = None) -> Subscription:  # noqa: ARG002 - here nothing is missed
         """Call ``seen`` for what passes by from now on."""
         entry = (subject, seen)
         self._watchers.append(entry)

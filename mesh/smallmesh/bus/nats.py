@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from datetime import datetime
 from typing import Any, Self, TypeVar
 
@@ -17,10 +17,11 @@ from nats.aio.subscription import Subscription as NatsSubscription
 from nats.js import api
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
+from smallmesh.bus import nats_reading
 from smallmesh.bus.clock import BrokerClock
 from smallmesh.bus.layout import Consumer, stream_of
 from smallmesh.bus.nats_services import NatsService, collect, subscribed
-from smallmesh.bus.port import Delivery, Headers, Message, ServiceInfo, ServiceSpec, Subscription
+from smallmesh.bus.port import Delivery, Entry, Headers, Message, ServiceInfo, ServiceSpec, Subscription
 from smallmesh.bus.provision import provision
 from smallmesh.bus.pull import StandingPull
 from smallmesh_contracts import ContractError, ErrorCode
@@ -115,6 +116,7 @@ class NatsBus:
         self.client = client
         self._js = client.jetstream(timeout=REPLY_S)
         self._clock = BrokerClock()
+        self._missed: list[Callable[[], None]] = []
 
     @classmethod
     async def connect(
@@ -131,8 +133,10 @@ class NatsBus:
         Raises:
             ContractError: ``unavailable``, saying what to do.
         """
-        connecting = nats.connect(**connection_options(url, name=name, lost=lost, problem=problem))
-        return cls(await first_connection(connecting, url))
+        made: list[Self] = []
+        options = connection_options(url, name=name, lost=lost, problem=problem, gap=lambda: [bus._may_have_missed() for bus in made])  # noqa: SLF001
+        made.append(cls(await first_connection(nats.connect(**options), url)))
+        return made[0]
 
     async def check_consumer(self, consumer: Consumer) -> None:
         """See that a durable consumer is there, and learn the broker's time from its answer.
@@ -213,6 +217,31 @@ class NatsBus:
             raise ContractError(ErrorCode.UNAVAILABLE, f"cannot read {subject}: {error!r}") from error
         return Message(subject, found.data or b"", found.headers or {})
 
+    async def drop(self, subject: str) -> None:
+        """Forget what is stored under exactly this subject."""
+        told = await nats_reading.manage(self.client, f"STREAM.PURGE.{stream_of(subject).name}", {"filter": subject})
+        if "error" in told:
+            raise ContractError(ErrorCode.UNAVAILABLE, f"the broker does not drop {subject}: {told['error']}")
+
+    def entries(self, subject: str, *, after: int = 0) -> AsyncIterator[Entry]:
+        """Give what the stream of a subject keeps under it."""
+        return nats_reading.entries(self.client, subject, after)
+
+    async def entry(self, stream: str, sequence: int) -> Entry | None:
+        """Return one message of a stream by its number."""
+        return await nats_reading.entry(self.client, stream, sequence)
+
+    async def remove(self, stream: str, sequence: int) -> bool:
+        """Delete one message of a stream."""
+        return await nats_reading.remove(self.client, stream, sequence)
+
+    async def announce(self, subject: str, body: bytes = b"") -> None:
+        """Say something to whoever watches."""
+        try:
+            await self.client.publish(subject, body)
+        except nats.errors.Error as error:
+            raise ContractError(ErrorCode.UNAVAILABLE, f"the broker does not take {subject}: {error!r}") from error
+
     async def request(self, subject: str, body: bytes, headers: Headers | None = None, *, timeout_s: float) -> Message:
         """Ask and wait for one answer."""
         try:
@@ -227,7 +256,7 @@ class NatsBus:
             raise ContractError(ErrorCode.UNAVAILABLE, f"the broker does not answer: {error!r}") from error
         return Message(msg.subject, msg.data, msg.headers or {})
 
-    async def watch(self, subject: str, seen: Callable[[Message], None]) -> Subscription:
+    async def watch(self, subject: str, seen: Callable[[Message], None], *, missed: Callable[[], None] | None = None) -> Subscription:
         """Call ``seen`` for every message that passes by."""
 
         async def received(msg: Msg) -> None:
@@ -235,7 +264,13 @@ class NatsBus:
 
         subscription = await self.client.subscribe(subject, cb=received)
         await subscribed(self.client)
+        if missed is not None:
+            self._missed.append(missed)
         return _Watch(subscription)
+
+    def _may_have_missed(self) -> None:
+        for missed in self._missed:
+            missed()
 
     async def consume(self, consumer: Consumer, handle: Callable[[Delivery], Awaitable[None]], *, slots: int) -> Subscription:
         """Take work by a standing pull."""
@@ -283,9 +318,14 @@ async def first_connection(connecting: Coroutine[Any, Any, T], url: str) -> T:
 
 
 def connection_options(
-    url: str, *, name: str, lost: Callable[[], None] | None = None, problem: Callable[[Exception], None] | None = None
+    url: str,
+    *,
+    name: str,
+    lost: Callable[[], None] | None = None,
+    problem: Callable[[Exception], None] | None = None,
+    gap: Callable[[], object] | None = None,
 ) -> dict[str, Any]:
-    """Return the one way in which every process connects; see :meth:`NatsBus.connect`."""
+    """Return the one way in which every process connects; see :meth:`NatsBus.connect`. ``gap`` hears that messages may have been missed."""
 
     async def closed() -> None:
         if lost is not None:
@@ -294,6 +334,12 @@ def connection_options(
     async def failed(error: Exception) -> None:
         if problem is not None:
             problem(error)
+        if gap is not None and isinstance(error, nats.errors.SlowConsumerError):
+            gap()
+
+    async def reconnected() -> None:
+        if gap is not None:
+            gap()
 
     return {
         "servers": [url],
@@ -304,6 +350,7 @@ def connection_options(
         "reconnect_time_wait": 0.5,
         "closed_cb": closed,
         "error_cb": failed,
+        "reconnected_cb": reconnected,
     }
 
 

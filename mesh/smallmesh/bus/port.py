@@ -1,6 +1,6 @@
 """What a bus is: values that travel and the operations a process may use."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -17,6 +17,21 @@ class Message:
     subject: str
     body: bytes
     headers: Headers = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A message as a stream keeps it.
+
+    Attributes:
+        sequence: Its number in its stream.
+        stored_at: When the broker took it in, in seconds of the broker's clock.
+        message: The message.
+    """
+
+    sequence: int
+    stored_at: float
+    message: Message
 
 
 class Delivery(Protocol):
@@ -177,8 +192,26 @@ class Bus(Protocol):
     async def request(self, subject: str, body: bytes, headers: Headers | None = None, *, timeout_s: float) -> Message:
         """Ask and wait. Nobody there or no answer in time: ``unavailable``, ``expired``."""
 
-    async def watch(self, subject: str, seen: Callable[[Message], None]) -> Subscription:
-        """Call ``seen`` for every message that passes by; none is kept for later."""
+    async def drop(self, subject: str) -> None:
+        """Forget what is stored under exactly this subject, so that it is free again."""
+
+    def entries(self, subject: str, *, after: int = 0) -> AsyncIterator[Entry]:
+        """Give what the stream of a subject keeps under it (wildcards allowed), oldest first, from after a sequence number on."""
+
+    async def entry(self, stream: str, sequence: int) -> Entry | None:
+        """Return one message of a stream by its number."""
+
+    async def remove(self, stream: str, sequence: int) -> bool:
+        """Delete one message of a stream; tell whether it was there."""
+
+    async def announce(self, subject: str, body: bytes = b"") -> None:
+        """Say something to whoever watches just now; nothing is kept, and nobody need hear it."""
+
+    async def watch(self, subject: str, seen: Callable[[Message], None], *, missed: Callable[[], None] | None = None) -> Subscription:
+        """Call ``seen`` for every message that passes by; none is kept for later.
+
+        ``missed`` is called where some may have passed by unseen: the connection was away, or this process too slow.
+        """
 
     async def consume(self, consumer: Consumer, handle: Callable[[Delivery], Awaitable[None]], *, slots: int) -> Subscription:
         """Take work, at most ``slots`` messages in hand. ``handle`` decides each one's fate."""

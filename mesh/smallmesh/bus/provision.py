@@ -80,7 +80,7 @@ def consumer_config(consumer: Consumer) -> api.ConsumerConfig:
         filter_subject=consumer.subject,
         ack_policy=api.AckPolicy.EXPLICIT,
         ack_wait=consumer.ack_wait_s,
-        max_deliver=-1,  # deliveries are counted by the chassis, which then writes the dead letter itself
+        max_deliver=consumer.max_deliver,
         max_ack_pending=consumer.max_ack_pending,
         max_waiting=2048,
     )

@@ -1,4 +1,4 @@
-"""The durable door: FastStream takes the work messages of one agent or service.
+"""The escalation service's durable door: FastStream takes its work messages.
 
 Streams and consumers are provisioned beforehand and only used here. Each lane has
 a subscriber of its own that holds one message at a time, so a bulk message never
@@ -8,7 +8,7 @@ first is decided window by window.
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from faststream import AckPolicy, BaseMiddleware
 from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
@@ -16,19 +16,18 @@ from nats.aio.client import Client
 
 from smallmesh.bus import Consumer, Delivery
 from smallmesh.bus.nats import NatsDelivery, connection_options, first_connection
-from smallmesh.serving.steps import StepWorker
+from smallmesh.serving.steps import StepWorker, described
 from smallmesh.telemetry import names, span
-from smallmesh_contracts import Lane, Wire, decode, subjects
+from smallmesh_contracts import EscalationStep, Lane, decode
 
 PULL_S = 5.0
 """An idle pull notices a broker's restart when it expires, so it is kept short."""
-S = TypeVar("S", bound=Wire)
 _IN_HAND: ContextVar[Delivery] = ContextVar("delivery in hand")
 """FastStream's own ``Context()`` is resolved in a thread pool, which costs more than the rest of the door."""
 
 
-class DurableDoor(Generic[S]):
-    """FastStream over the consumers of one agent or service, and the connection that all its doors share."""
+class DurableDoor:
+    """FastStream over the consumers of the escalation service, and the connection that its doors share."""
 
     def __init__(self, url: str, name: str, *, lost: Callable[[], None], problem: Callable[[Exception], None], graceful_s: float) -> None:
         """Prepare a broker.
@@ -58,25 +57,22 @@ class DurableDoor(Generic[S]):
         """
         return await first_connection(self._broker.connect(), self._url)
 
-    def subscribe(self, consumers: Mapping[Lane, Consumer], body: type[S], worker: StepWorker[Any], operation: str) -> None:
+    def subscribe(self, consumers: Mapping[Lane, Consumer], worker: StepWorker[EscalationStep]) -> None:
         """Take work from some consumers, one message a lane at a time.
 
         Args:
             consumers: By lane; already provisioned.
-            body: Type of the messages' bodies.
             worker: What handles them.
-            operation: Name of the span around each.
         """
-        self._broker.add_middleware(_traces(operation))
+        self._broker.add_middleware(_traces(names.PROCESS_ESCALATION))
         self._broker.add_middleware(_fates(worker))
 
-        async def decoded(message: NatsMessage) -> S:
-            return decode(body, message.body)
+        async def decoded(message: NatsMessage) -> EscalationStep:
+            return decode(EscalationStep, message.body)
 
-        async def handle(step: Any) -> None:
+        async def handle(step: EscalationStep) -> None:
             await worker.work(_IN_HAND.get(), step)
 
-        handle.__annotations__["step"] = body
         for consumer in consumers.values():
             subscriber = self._broker.subscriber(
                 consumer.subject,
@@ -114,16 +110,7 @@ def _traces(operation: str) -> type[BaseMiddleware[Any, Any]]:
         async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
             delivery = NatsDelivery(msg.raw_message)
             _IN_HAND.set(delivery)  # each message has a task, and so a context, of its own
-            with span(operation, "consumer", headers=delivery.headers, attributes=_described(delivery)):
+            with span(operation, "consumer", headers=delivery.headers, attributes=described(delivery)):
                 return await call_next(msg)
 
     return Traces
-
-
-def _described(delivery: Delivery) -> dict[str, str | int]:
-    described: dict[str, str | int] = {names.MESSAGING_SYSTEM: names.NATS, names.DELIVERIES: delivery.deliveries}
-    try:
-        address = subjects.address_of(delivery.subject)
-    except ValueError:
-        return described
-    return {**described, names.TASK_ID: address.task_id, names.TENANT: address.tenant, names.DATA_CLASS: address.data_class.value}

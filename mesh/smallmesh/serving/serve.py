@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from typing import Any
 
 import smallmesh
 from smallmesh.bus import Consumer, Delivery, ServiceSpec
@@ -13,13 +12,11 @@ from smallmesh.frontier.build import build_frontier
 from smallmesh.retry import RetryPolicy
 from smallmesh.service import Escalation
 from smallmesh.serving.asking import ask_service
-from smallmesh.serving.durable import DurableDoor
 from smallmesh.serving.escalating import BusPorts
 from smallmesh.serving.hosted import hosted
 from smallmesh.serving.process import Life, announce, run_process
 from smallmesh.serving.steps import StepWorker
 from smallmesh.settings import Settings, settings
-from smallmesh.telemetry import names
 from smallmesh_contracts import Address, Answer, EscalationStep, Lane, Step, subjects
 
 GRACEFUL_S = 10.0
@@ -52,7 +49,9 @@ async def _agent(found: AgentFolder, life: Life, chosen: Settings) -> None:
     agent = found.agent
     async with AsyncExitStack() as stack:
         answering = await stack.enter_async_context(hosted(found))
-        door, bus = await _doors(agent.name, life, chosen, stack)
+        bus = await NatsBus.connect(chosen.nats_url, name=f"smallmesh-{agent.name}", lost=life.lost, problem=life.problem)
+        stack.push_async_callback(bus.close)
+        stack.callback(life.end)
 
         async def respond(delivery: Delivery, address: Address, lane: Lane, step: Step, left_s: float) -> Answer:
             body = step.request.model_dump_json().encode()
@@ -62,10 +61,11 @@ async def _agent(found: AgentFolder, life: Life, chosen: Settings) -> None:
             return subjects.result(subjects.address_of(subject), agent.name, agent.answer)
 
         consumers = step_consumers(agent.name, chosen.step_ack_wait_s)
-        worker = StepWorker(bus, agent.name, result_subject, respond, _retry(chosen), chosen.step_ack_wait_s / HEARTBEATS_A_WAIT)
+        worker = StepWorker(bus, agent.name, Step, result_subject, respond, _retry(chosen), chosen.step_ack_wait_s / HEARTBEATS_A_WAIT)
         await _check(bus, consumers)
-        door.subscribe(consumers, Step, worker, names.PROCESS_STEP)
-        await door.start()
+        for consumer in consumers.values():
+            taking = await bus.consume(consumer, worker.handle, slots=chosen.step_slots)
+            stack.push_async_callback(taking.stop)
         metadata = {
             "answer": agent.answer,
             "model_id": answering.model_id,
@@ -79,9 +79,14 @@ async def _agent(found: AgentFolder, life: Life, chosen: Settings) -> None:
 
 
 async def _service(found: ServiceFolder, life: Life, chosen: Settings) -> None:
+    from smallmesh.serving.durable import DurableDoor  # noqa: PLC0415 - loads FastStream, which no agent has a use for
+
     service = found.service
     async with AsyncExitStack() as stack:
-        door, bus = await _doors(service.name, life, chosen, stack)
+        door = DurableDoor(chosen.nats_url, f"smallmesh-{service.name}", lost=life.lost, problem=life.problem, graceful_s=GRACEFUL_S)
+        bus = NatsBus(await door.connect())
+        stack.push_async_callback(door.stop)
+        stack.callback(life.end)
         ports = BusPorts(bus, build_frontier(chosen))
 
         async def respond(delivery: Delivery, address: Address, lane: Lane, step: EscalationStep, left_s: float) -> Answer:
@@ -93,21 +98,15 @@ async def _service(found: ServiceFolder, life: Life, chosen: Settings) -> None:
             return subjects.result(subjects.address_of(subject), service.name, subject.rpartition(".")[2])
 
         consumers = escalation_consumers(service.name, chosen.step_ack_wait_s)
-        worker = StepWorker(bus, service.name, result_subject, respond, _retry(chosen), chosen.step_ack_wait_s / HEARTBEATS_A_WAIT)
+        worker = StepWorker(
+            bus, service.name, EscalationStep, result_subject, respond, _retry(chosen), chosen.step_ack_wait_s / HEARTBEATS_A_WAIT
+        )
         await _check(bus, consumers)
-        door.subscribe(consumers, EscalationStep, worker, names.PROCESS_ESCALATION)
+        door.subscribe(consumers, worker)
         await door.start()
         metadata = {"answer": service.answer, "model_id": ports.frontier.model_id}
         await announce(ServiceSpec(service.name, smallmesh.__version__, service.description, metadata), bus, chosen, stack)
         await life.ended()
-
-
-async def _doors(name: str, life: Life, chosen: Settings, stack: AsyncExitStack) -> tuple[DurableDoor[Any], NatsBus]:
-    door: DurableDoor[Any] = DurableDoor(chosen.nats_url, f"smallmesh-{name}", lost=life.lost, problem=life.problem, graceful_s=GRACEFUL_S)
-    client = await door.connect()
-    stack.push_async_callback(door.stop)
-    stack.callback(life.end)
-    return door, NatsBus(client)
 
 
 def _waited_ms(bus: NatsBus, delivery: Delivery) -> float:

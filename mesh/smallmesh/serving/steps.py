@@ -11,19 +11,21 @@ states a worker can die in, and what follows from each:
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from smallmesh.bus import Bus, Delivery
 from smallmesh.dead_letters import bury
 from smallmesh.retry import GiveUp, RetryLater, RetryPolicy, error_of
-from smallmesh.telemetry import inject, logger
+from smallmesh.telemetry import inject, logger, names, span
 from smallmesh_contracts import (
     Address,
     Answer,
     ContractError,
     ErrorCode,
     ErrorInfo,
+    EscalationStep,
     Lane,
+    Step,
     StepResult,
     Wire,
     decode,
@@ -40,19 +42,7 @@ FRESH_S = 1.0
 whether it still must be: at worst one inference is wasted, and its result changes nothing."""
 
 
-class Timed(Protocol):
-    """What every step's body carries."""
-
-    @property
-    def digest(self) -> str:
-        """Of the submitted body."""
-
-    @property
-    def timeout_s(self) -> float:
-        """What is left of the budget, from the message's arrival."""
-
-
-S = TypeVar("S", bound=Timed)
+S = TypeVar("S", bound=Step | EscalationStep)
 
 
 class StepWorker(Generic[S]):
@@ -62,6 +52,7 @@ class StepWorker(Generic[S]):
         self,
         bus: Bus,
         origin: str,
+        body: type[S],
         result_subject: Callable[[str], str],
         respond: Callable[[Delivery, Address, Lane, S, float], Awaitable[Answer]],
         retry: RetryPolicy,
@@ -72,6 +63,7 @@ class StepWorker(Generic[S]):
         Args:
             bus: Where results go.
             origin: Name of the agent or service.
+            body: Type of the messages' bodies.
             result_subject: Where the result of a work subject is stored.
             respond: Gives the answer, with the seconds left for it.
             retry: When to try again.
@@ -79,10 +71,16 @@ class StepWorker(Generic[S]):
         """
         self._bus = bus
         self._origin = origin
+        self._body = body
         self._result_subject = result_subject
         self._respond = respond
         self._retry = retry
         self._heartbeat_s = heartbeat_s
+
+    async def handle(self, delivery: Delivery) -> None:
+        """See one step of an agent through, from its delivery to its fate."""
+        with span(names.PROCESS_STEP, "consumer", headers=delivery.headers, attributes=described(delivery)):
+            await self.guard(delivery, lambda: self.work(delivery, decode(self._body, delivery.body)))
 
     async def guard(self, delivery: Delivery, work: Callable[[], Awaitable[object]]) -> None:
         """Run ``work`` on a message and see to its end: acknowledged, handed back or given up."""
@@ -179,6 +177,16 @@ class StepWorker(Generic[S]):
 async def _still_working(delivery: Delivery) -> None:
     with contextlib.suppress(Exception):  # not connected: the broker will redeliver, and the late result be refused
         await delivery.in_progress()
+
+
+def described(delivery: Delivery) -> dict[str, str | int]:
+    """Return the attributes of the span around a message."""
+    attributes: dict[str, str | int] = {names.MESSAGING_SYSTEM: names.NATS, names.DELIVERIES: delivery.deliveries}
+    try:
+        address = subjects.address_of(delivery.subject)
+    except ValueError:
+        return attributes
+    return {**attributes, names.TASK_ID: address.task_id, names.TENANT: address.tenant, names.DATA_CLASS: address.data_class.value}
 
 
 class _Lenient(Wire):
