@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from smallmesh.bus import Consumer, layout, nats, nats_services, pull
+from smallmesh.bus import Consumer, layout, nats_services, nats_storing, pull
 from smallmesh.bus.layout import step_consumers
 from smallmesh.bus.memory import MemoryBus
 from smallmesh.bus.nats import NatsBus
@@ -77,7 +77,7 @@ async def nats_bench(nats_bus, monkeypatch):
     """The real bus under test, with stops and retries that do not take seconds."""
     for module in (pull, nats_services):
         monkeypatch.setattr(module, "STOP_GRACE_S", STOP_GRACE_S)
-    monkeypatch.setattr(nats, "PUBLISH_RETRY_S", 0.1)
+    monkeypatch.setattr(nats_storing, "PUBLISH_RETRY_S", 0.1)
     made = NatsBench(nats_bus)
     yield made
     await made.close()

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from smallmesh.bus.layout import Consumer, stream_of
+from smallmesh.bus.layout import Consumer, Stream, stream_of
 from smallmesh.bus.port import (
     Call,
     Delivery,
@@ -226,8 +226,7 @@ class MemoryBus:
         stream = stream_of(subject)
         if subject in self.kept:
             return False
-        if stream.name in self.full:
-            raise ContractError(ErrorCode.OVERLOADED, f"{stream.name} is full", retry_after_s=5.0)
+        self._check_room(stream)
         if not any(_matches(pattern, subject) for pattern in stream.subjects):
             raise ContractError(ErrorCode.UNAVAILABLE, f"no stream takes {subject}")
         stored = self.kept[subject] = _Stored(Message(subject, body, dict(headers or {})), next(self._sequence), self.now())
@@ -239,6 +238,10 @@ class MemoryBus:
         self.wake()
         return True
 
+    def _check_room(self, stream: Stream) -> None:
+        if stream.name in self.full:
+            raise ContractError(ErrorCode.OVERLOADED, f"{stream.name} is full", retry_after_s=5.0)
+
     def _pass_by(self, message: Message) -> None:
         for pattern, seen in list(self._watchers):
             if _matches(pattern, message.subject):
@@ -246,6 +249,7 @@ class MemoryBus:
 
     async def append(self, subject: str, body: bytes, headers: Headers, *, message_id: str) -> None:
         """Add to the log, once an id."""
+        self._check_room(stream_of(subject))
         if message_id not in self.log:
             self.log[message_id] = Message(subject, body, dict(headers))
             self.numbers[message_id] = (next(self._sequence), self.now())

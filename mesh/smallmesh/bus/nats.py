@@ -4,45 +4,30 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import datetime
-from typing import Any, Self, TypeVar
+from typing import Self
 
-import nats
 import nats.errors
-import stamina
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
-from nats.js import api
-from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
-from smallmesh.bus import nats_reading
+from smallmesh.bus import nats_reading, nats_storing
 from smallmesh.bus.clock import BrokerClock
 from smallmesh.bus.layout import Consumer, stream_of
+from smallmesh.bus.nats_connecting import connection_options, first_connection, no_broker
+from smallmesh.bus.nats_requests import PublishDeniedError, Requests
 from smallmesh.bus.nats_services import NatsService, collect, subscribed
 from smallmesh.bus.port import Delivery, Entry, Headers, Message, ServiceInfo, ServiceSpec, Subscription
 from smallmesh.bus.provision import provision
 from smallmesh.bus.pull import StandingPull
 from smallmesh_contracts import ContractError, ErrorCode
 
-T = TypeVar("T")
-ALREADY_THERE = 10071
-BEING_STORED = 10164
-"""What a cluster says while it stores another message under the subject: soon it is there, or it is not."""
-FULL_OR_REFUSED = 10077
-TOO_LARGE = 10054
-PUBLISH_RETRY_S = 15.0
-"""Three brokers that lose their leader stall for up to eight seconds; a publisher outlasts that."""
-CONNECT_WITHIN_S = 5.0
-"""A broker that is not there when a process starts is said at once; one that goes away later is waited for."""
+__all__ = ["NatsBus", "NatsDelivery", "connection_options", "first_connection", "no_broker"]
+
 REPLY_S = 5.0
-_FIRST_ONLY = {api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: "0"}
-
-
-def _passes(error: Exception) -> bool:
-    """Whether it is what a stream without a leader looks like, or one that is storing the same subject just now."""
-    return isinstance(error, NoStreamResponseError | nats.errors.TimeoutError) or getattr(error, "err_code", None) == BEING_STORED
+_NOT_THERE = "404"
 
 
 class NatsDelivery:
@@ -114,7 +99,7 @@ class NatsBus:
     def __init__(self, client: Client) -> None:
         """Use a connection that somebody else opened and closes; see :meth:`connect`."""
         self.client = client
-        self._js = client.jetstream(timeout=REPLY_S)
+        self._requests = Requests(client)
         self._clock = BrokerClock()
         self._missed: list[Callable[[], None]] = []
 
@@ -125,7 +110,7 @@ class NatsBus:
         """Open a connection that comes back by itself for as long as the process lives.
 
         Args:
-            url: Where the broker is; user and password may be part of it.
+            url: Where the broker is, or several with commas between them; user and password may be part of it.
             name: Shown in the broker's connection list.
             lost: Called once if the connection is closed for good.
             problem: Called with every error of the connection, denied permissions included.
@@ -133,10 +118,16 @@ class NatsBus:
         Raises:
             ContractError: ``unavailable``, saying what to do.
         """
-        made: list[Self] = []
-        options = connection_options(url, name=name, lost=lost, problem=problem, gap=lambda: [bus._may_have_missed() for bus in made])  # noqa: SLF001
-        made.append(cls(await first_connection(nats.connect(**options), url)))
-        return made[0]
+        bus = cls(Client())
+
+        def heard(error: Exception) -> None:
+            bus._requests.problem(error)
+            if problem is not None:
+                problem(error)
+
+        options = connection_options(url, name=name, lost=lost, problem=heard, gap=bus._may_have_missed)
+        await first_connection(bus.client.connect(**options), url)
+        return bus
 
     async def check_consumer(self, consumer: Consumer) -> None:
         """See that a durable consumer is there, and learn the broker's time from its answer.
@@ -159,63 +150,34 @@ class NatsBus:
 
     async def provision(self, consumers: Iterable[Consumer], *, replicas: int = 1) -> None:
         """Create or update every stream and these consumers."""
-        await provision(self._js, consumers, max_payload=self.client.max_payload, replicas=replicas)
+        await provision(self.client.jetstream(timeout=REPLY_S), consumers, max_payload=self.client.max_payload, replicas=replicas)
 
     async def store(self, subject: str, body: bytes, headers: Headers | None = None, *, ttl_s: float | None = None) -> bool:
         """Store the first message of a subject; tell whether it was this one."""
-        try:
-            await self._publish(subject, body, {**(headers or {}), **_FIRST_ONLY}, ttl_s)
-        except APIError as error:
-            if error.err_code == ALREADY_THERE:
-                return False
-            if error.err_code == FULL_OR_REFUSED:
-                if await self.read(subject) is not None:
-                    return False
-                raise ContractError(ErrorCode.OVERLOADED, f"{stream_of(subject).name} is full", retry_after_s=5.0) from error
-            if error.err_code == TOO_LARGE:
-                raise ContractError(ErrorCode.TOO_LONG, f"{len(body)} bytes are more than {stream_of(subject).name} takes") from error
-            raise ContractError(ErrorCode.UNAVAILABLE, f"the broker refused {subject}: {error}") from error
-        return True
+        first = await nats_storing.store(self._requests, subject, body, headers or {}, ttl_s)
+        if first is not None:
+            return first
+        if await self.read(subject) is None:
+            raise nats_storing.full(subject)
+        return False
 
     async def append(self, subject: str, body: bytes, headers: Headers, *, message_id: str) -> None:
         """Add to a log; the same id twice is one entry."""
-        try:
-            await self._publish(subject, body, {**headers, api.Header.MSG_ID.value: message_id}, None)
-        except APIError as error:
-            raise ContractError(ErrorCode.UNAVAILABLE, f"the broker refused {subject}: {error}") from error
-
-    async def _publish(self, subject: str, body: bytes, headers: dict[str, str], ttl_s: float | None) -> None:
-        ttl = None if ttl_s is None else max(1.0, ttl_s)
-        try:
-            try:
-                await self._js.publish(subject, body, headers=headers, msg_ttl=ttl)
-            except nats.errors.Error as error:
-                if not _passes(error):
-                    raise
-                async for attempt in stamina.retry_context(
-                    on=_passes, timeout=PUBLISH_RETRY_S, attempts=None, wait_initial=0.1, wait_max=1.0
-                ):
-                    with attempt:
-                        await self._js.publish(subject, body, headers=headers, msg_ttl=ttl)
-        except NoStreamResponseError as error:
-            hint = "is the broker provisioned (smallmesh provision, which `up` does by itself)?"
-            raise ContractError(ErrorCode.UNAVAILABLE, f"no stream takes {subject}; {hint}") from error
-        except nats.errors.MaxPayloadError as error:
-            raise ContractError(ErrorCode.TOO_LONG, f"{len(body)} bytes are more than the broker takes in one message") from error
-        except (nats.errors.Error, TimeoutError) as error:
-            if isinstance(error, APIError):
-                raise
-            raise ContractError(ErrorCode.UNAVAILABLE, f"the broker does not answer: {error!r}") from error
+        await nats_storing.append(self._requests, subject, body, headers, message_id)
 
     async def read(self, subject: str) -> Message | None:
         """Return what is stored under exactly this subject."""
         try:
-            found = await self._js.get_last_msg(stream_of(subject).name, subject, direct=True)
-        except NotFoundError:
-            return None
-        except (nats.errors.Error, TimeoutError) as error:
+            found = await self._requests.send(f"$JS.API.DIRECT.GET.{stream_of(subject).name}.{subject}", b"", None, REPLY_S)
+        except nats.errors.Error as error:
             raise ContractError(ErrorCode.UNAVAILABLE, f"cannot read {subject}: {error!r}") from error
-        return Message(subject, found.data or b"", found.headers or {})
+        headers = found.headers or {}
+        status = headers.get("Status")
+        if status == _NOT_THERE:
+            return None
+        if status is not None:
+            raise ContractError(ErrorCode.UNAVAILABLE, f"cannot read {subject}: {status} {headers.get('Description', '')}")
+        return Message(subject, found.data, headers)
 
     async def drop(self, subject: str) -> None:
         """Forget what is stored under exactly this subject."""
@@ -244,17 +206,22 @@ class NatsBus:
 
     async def request(self, subject: str, body: bytes, headers: Headers | None = None, *, timeout_s: float) -> Message:
         """Ask and wait for one answer."""
+        msg = await self._request(subject, body, headers, timeout_s)
+        return Message(msg.subject, msg.data, msg.headers or {})
+
+    async def _request(self, subject: str, body: bytes, headers: Headers | None, timeout_s: float) -> Msg:
         try:
-            msg = await self.client.request(subject, body, timeout=timeout_s, headers=dict(headers) if headers else None)
+            return await self._requests.send(subject, body, headers, timeout_s)
         except nats.errors.NoRespondersError as error:
             raise ContractError(ErrorCode.UNAVAILABLE, f"nobody answers {subject}", retry_after_s=1.0) from error
         except nats.errors.TimeoutError as error:
             raise ContractError(ErrorCode.EXPIRED, f"no answer from {subject} in {timeout_s:.1f} s") from error
         except nats.errors.MaxPayloadError as error:
             raise ContractError(ErrorCode.TOO_LONG, f"{len(body)} bytes are more than the broker takes in one message") from error
+        except PublishDeniedError as error:
+            raise ContractError(ErrorCode.UNAUTHORIZED, str(error)) from error
         except nats.errors.Error as error:
             raise ContractError(ErrorCode.UNAVAILABLE, f"the broker does not answer: {error!r}") from error
-        return Message(msg.subject, msg.data, msg.headers or {})
 
     async def watch(self, subject: str, seen: Callable[[Message], None], *, missed: Callable[[], None] | None = None) -> Subscription:
         """Call ``seen`` for every message that passes by."""
@@ -300,62 +267,3 @@ class NatsBus:
         with contextlib.suppress(nats.errors.Error, TimeoutError, asyncio.CancelledError):
             await self.client.flush(timeout=1)
         await self.client.close()
-
-
-async def first_connection(connecting: Coroutine[Any, Any, T], url: str) -> T:
-    """Wait for a process's first connection, which nats-py would try for ever where a lost one shall be.
-
-    Raises:
-        ContractError: ``unavailable``, saying what to do.
-    """
-    try:
-        async with asyncio.timeout(CONNECT_WITHIN_S):
-            return await connecting
-    except TimeoutError as error:
-        raise no_broker(url, TimeoutError(f"no connection within {CONNECT_WITHIN_S:.0f} s")) from error
-    except (nats.errors.Error, OSError) as error:
-        raise no_broker(url, error) from error
-
-
-def connection_options(
-    url: str,
-    *,
-    name: str,
-    lost: Callable[[], None] | None = None,
-    problem: Callable[[Exception], None] | None = None,
-    gap: Callable[[], object] | None = None,
-) -> dict[str, Any]:
-    """Return the one way in which every process connects; see :meth:`NatsBus.connect`. ``gap`` hears that messages may have been missed."""
-
-    async def closed() -> None:
-        if lost is not None:
-            lost()
-
-    async def failed(error: Exception) -> None:
-        if problem is not None:
-            problem(error)
-        if gap is not None and isinstance(error, nats.errors.SlowConsumerError):
-            gap()
-
-    async def reconnected() -> None:
-        if gap is not None:
-            gap()
-
-    return {
-        "servers": [url],
-        "name": name,
-        "connect_timeout": 2,
-        "allow_reconnect": True,
-        "max_reconnect_attempts": -1,
-        "reconnect_time_wait": 0.5,
-        "closed_cb": closed,
-        "error_cb": failed,
-        "reconnected_cb": reconnected,
-    }
-
-
-def no_broker(url: str, error: Exception) -> ContractError:
-    """Say that no broker is there, and what to do."""
-    shown = url.rpartition("@")[2]
-    hint = "start one with `smallmesh up`, or name yours with --nats URL or SMALLMESH_NATS_URL"
-    return ContractError(ErrorCode.UNAVAILABLE, f"no NATS broker at {shown} ({str(error) or type(error).__name__}): {hint}")

@@ -16,25 +16,28 @@ from smallmesh_contracts import ContractError, ErrorCode
 
 REPLY_S = 5.0
 BATCH = 256
-_END, _NOTHING = "204", "404"
+BATCH_BYTES = 4 * 1024**2
+"""A batch of long texts would be more than this process wants to hold, and than the broker sends in one go."""
+_END, _NOTHING, _NOBODY = "204", "404", "503"
 
 
 async def entries(client: Client, subject: str, after: int) -> AsyncIterator[Entry]:
     """Give what a stream keeps under a subject, a batch a request."""
     stream = stream_of(subject).name
     while True:
-        batch = await _direct(client, stream, {"seq": after + 1, "next_by_subj": subject, "batch": BATCH})
+        request = {"seq": after + 1, "next_by_subj": subject, "batch": BATCH, "max_bytes": BATCH_BYTES}
+        batch, left = await _direct(client, stream, request)
         for msg in batch:
             found = _entry(msg)
             after = found.sequence
             yield found
-        if len(batch) < BATCH:
+        if not batch or not left:
             return
 
 
 async def entry(client: Client, stream: str, sequence: int) -> Entry | None:
     """Return one message of a stream by its number."""
-    found = await _direct(client, stream, {"seq": sequence, "batch": 1})
+    found, _ = await _direct(client, stream, {"seq": sequence, "batch": 1})
     return next((e for e in map(_entry, found) if e.sequence == sequence), None)
 
 
@@ -58,8 +61,8 @@ async def manage(client: Client, what: str, request: dict[str, Any]) -> dict[str
     return told
 
 
-async def _direct(client: Client, stream: str, request: dict[str, Any]) -> list[Msg]:
-    """Return the messages of one direct get of several, whose end is a message of its own."""
+async def _direct(client: Client, stream: str, request: dict[str, Any]) -> tuple[list[Msg], int]:
+    """Return the messages of one direct get of several, whose end is a message of its own, and how many more there are."""
     came: asyncio.Queue[Msg] = asyncio.Queue()
     inbox = client.new_inbox()
     found: list[Msg] = []
@@ -70,9 +73,13 @@ async def _direct(client: Client, stream: str, request: dict[str, Any]) -> list[
             while True:
                 async with asyncio.timeout(REPLY_S):
                     msg = await came.get()
-                status = (msg.headers or {}).get("Status")
+                told = msg.headers or {}
+                status = told.get("Status")
                 if status in (_END, _NOTHING):
-                    return found
+                    return found, int(told.get("Nats-Num-Pending", 0))
+                if status == _NOBODY:
+                    hint = "is the broker provisioned (smallmesh provision, which `up` does by itself)?"
+                    raise ContractError(ErrorCode.UNAVAILABLE, f"nobody gives out what {stream} keeps; {hint}")
                 if status is not None:
                     raise ContractError(ErrorCode.UNAVAILABLE, f"{stream} cannot be read just now: {status} {msg.headers}")
                 found.append(msg)

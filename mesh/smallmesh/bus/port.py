@@ -168,7 +168,8 @@ class Bus(Protocol):
     """Everything a process may do with the broker.
 
     Every operation raises :class:`smallmesh_contracts.ContractError` with code
-    ``unavailable`` where the broker does not answer, and nothing else of its own.
+    ``unavailable`` where the broker does not answer, ``unauthorized`` where it does
+    not permit a publication, and nothing else of its own.
     """
 
     def now(self) -> float:
@@ -184,7 +185,11 @@ class Bus(Protocol):
         """
 
     async def append(self, subject: str, body: bytes, headers: Headers, *, message_id: str) -> None:
-        """Add to a log (dead letters, audit). The same id twice is one entry."""
+        """Add to a log (dead letters, audit). The same id twice is one entry.
+
+        Raises:
+            ContractError: ``overloaded`` where the log is full.
+        """
 
     async def read(self, subject: str) -> Message | None:
         """Return what is stored under exactly this subject."""
