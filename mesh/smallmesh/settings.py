@@ -33,7 +33,7 @@ class Settings(BaseSettings):
         health_port: Their port; 0 takes a free one, told in ``$SRV.INFO``.
         state_dir: Where ``up`` keeps its broker's store, logs and process ids.
         in_flight: Tasks that one orchestrator replica holds at once, a lane and class.
-        step_slots: Steps that one agent's replica holds at once, a lane; the next is in hand when the model is free.
+        step_slots: Steps that one agent's replica holds at once at most, a lane; fewer where each takes long.
         step_ack_wait_s: Silence after which a step goes to another replica.
         lease_ack_wait_s: The same for a whole task.
         max_deliveries: Deliveries after which a step is given up.
@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     health_port: int = Field(default=0, ge=0, le=65535)
     state_dir: Path = Field(default_factory=lambda: platformdirs.user_state_path("smallmesh"))
     in_flight: int = Field(default=500, ge=1)
-    step_slots: int = Field(default=2, ge=1)
+    step_slots: int = Field(default=16, ge=1)
     step_ack_wait_s: float = Field(default=10.0, gt=0)
     lease_ack_wait_s: float = Field(default=30.0, gt=0)
     max_deliveries: int = Field(default=5, ge=1)

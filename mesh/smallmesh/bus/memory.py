@@ -315,7 +315,14 @@ class MemoryBus:
         if entry in self._watchers:
             self._watchers.remove(entry)
 
-    async def consume(self, consumer: Consumer, handle: Callable[[Delivery], Awaitable[None]], *, slots: int) -> Subscription:
+    async def consume(
+        self,
+        consumer: Consumer,
+        handle: Callable[[Delivery], Awaitable[None]],
+        *,
+        slots: int,
+        ahead_s: float | None = None,  # noqa: ARG002 - a double's messages are not shared out
+    ) -> Subscription:
         """Deliver what is kept and matches, oldest first, until it is acknowledged."""
         consuming = _Consuming(self, consumer, handle, slots)
         self._consuming.append(consuming)

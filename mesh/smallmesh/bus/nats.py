@@ -21,7 +21,7 @@ from smallmesh.bus.nats_requests import PublishDeniedError, Requests
 from smallmesh.bus.nats_services import NatsService, collect, subscribed
 from smallmesh.bus.port import Delivery, Entry, Headers, Message, ServiceInfo, ServiceSpec, Subscription
 from smallmesh.bus.provision import provision
-from smallmesh.bus.pull import StandingPull
+from smallmesh.bus.pull import Pace, StandingPull
 from smallmesh_contracts import ContractError, ErrorCode
 
 __all__ = ["NatsBus", "NatsDelivery", "connection_options", "first_connection", "no_broker"]
@@ -93,6 +93,20 @@ class _Watch:
             await self._subscription.unsubscribe()
 
 
+class _Told:
+    """A subscription that hears of gaps until it is stopped."""
+
+    def __init__(self, subscription: Subscription, hearing: set[Callable[[], None]], missed: Callable[[], None]) -> None:
+        self._subscription = subscription
+        self._hearing = hearing
+        self._missed = missed
+        hearing.add(missed)
+
+    async def stop(self) -> None:
+        self._hearing.discard(self._missed)
+        await self._subscription.stop()
+
+
 class NatsBus:
     """A :class:`smallmesh.bus.Bus` over one NATS connection."""
 
@@ -101,7 +115,7 @@ class NatsBus:
         self.client = client
         self._requests = Requests(client)
         self._clock = BrokerClock()
-        self._missed: list[Callable[[], None]] = []
+        self._missed: set[Callable[[], None]] = set()
 
     @classmethod
     async def connect(
@@ -231,23 +245,24 @@ class NatsBus:
 
         subscription = await self.client.subscribe(subject, cb=received)
         await subscribed(self.client)
-        if missed is not None:
-            self._missed.append(missed)
-        return _Watch(subscription)
+        watch = _Watch(subscription)
+        return watch if missed is None else _Told(watch, self._missed, missed)
 
     def _may_have_missed(self) -> None:
-        for missed in self._missed:
+        for missed in list(self._missed):
             missed()
 
-    async def consume(self, consumer: Consumer, handle: Callable[[Delivery], Awaitable[None]], *, slots: int) -> Subscription:
+    async def consume(
+        self, consumer: Consumer, handle: Callable[[Delivery], Awaitable[None]], *, slots: int, ahead_s: float | None = None
+    ) -> Subscription:
         """Take work by a standing pull."""
 
         async def received(msg: Msg) -> None:
             await handle(NatsDelivery(msg))
 
-        pull = StandingPull(self.client, consumer.stream, consumer.name, received, slots)
+        pull = StandingPull(self.client, consumer.stream, consumer.name, received, Pace(slots, ahead_s))
         await pull.start()
-        return pull
+        return _Told(pull, self._missed, pull.ask_anew)
 
     async def serve(self, spec: ServiceSpec) -> Subscription:
         """Answer calls through the NATS Services API."""

@@ -218,8 +218,14 @@ class Bus(Protocol):
         ``missed`` is called where some may have passed by unseen: the connection was away, or this process too slow.
         """
 
-    async def consume(self, consumer: Consumer, handle: Callable[[Delivery], Awaitable[None]], *, slots: int) -> Subscription:
-        """Take work, at most ``slots`` messages in hand. ``handle`` decides each one's fate."""
+    async def consume(
+        self, consumer: Consumer, handle: Callable[[Delivery], Awaitable[None]], *, slots: int, ahead_s: float | None = None
+    ) -> Subscription:
+        """Take work, at most ``slots`` messages in hand. ``handle`` decides each one's fate.
+
+        With ``ahead_s``, no more are in hand than are worked off in so many seconds, and always one: several replicas
+        share what there is, and none keeps an idle one waiting.
+        """
 
     async def serve(self, spec: ServiceSpec) -> Subscription:
         """Answer calls, sharing them with every other replica of the same name."""

@@ -18,19 +18,49 @@ _GRACE_S = 1.0
 _NANOSECONDS = 1_000_000_000
 
 
+class Pace:
+    """How many messages to hold at once.
+
+    As many as are worked off within a given time: the next is in hand when one is
+    done, and yet none waits here for long while another replica is idle.
+    """
+
+    _SMOOTHING = 0.2
+
+    def __init__(self, slots: int, ahead_s: float | None) -> None:
+        """Hold ``slots`` at most; with ``ahead_s``, at most what is worked off in so many seconds, and one at first."""
+        self._slots = slots
+        self._ahead_s = ahead_s
+        self._each_s = ahead_s or 0.0
+        self._last = 0.0
+
+    def finished(self, began: float, now: float) -> None:
+        """Count a message that was in hand from ``began`` to ``now``: it had the hand to itself since the last one ended."""
+        took = now - max(began, self._last)
+        self._last = now
+        self._each_s += self._SMOOTHING * (took - self._each_s)
+
+    @property
+    def limit(self) -> int:
+        """How many to hold just now."""
+        if self._ahead_s is None or self._each_s * self._slots <= self._ahead_s:
+            return self._slots
+        return max(1, int(self._ahead_s / self._each_s))
+
+
 class StandingPull:
-    """Takes messages from one durable consumer, at most ``slots`` in hand.
+    """Takes messages from one durable consumer, a bounded number in hand.
 
     A fetch a message costs a round trip each; here the broker holds a request for
     as many messages as there are free slots, and sends each as it comes.
     """
 
-    def __init__(self, client: Client, stream: str, consumer: str, handle: Callable[[Msg], Awaitable[None]], slots: int) -> None:
+    def __init__(self, client: Client, stream: str, consumer: str, handle: Callable[[Msg], Awaitable[None]], pace: Pace) -> None:
         """Prepare; nothing is sent before :meth:`start`."""
         self._client = client
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._handle = handle
-        self._slots = slots
+        self._pace = pace
         self._requested = 0
         self._in_hand: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
@@ -50,12 +80,18 @@ class StandingPull:
             await self._subscription.unsubscribe()
         await wind_up(self._in_hand, STOP_GRACE_S)
 
+    def ask_anew(self) -> None:
+        """Forget what was asked for: the broker was away, and with it our requests."""
+        self._requested = 0
+        self._changed.set()
+
     async def _ask(self) -> None:
         loop = asyncio.get_running_loop()
         asked_at = loop.time()
         while True:
-            free = self._slots - len(self._in_hand) - self._requested
-            if free > 0 and (self._requested == 0 or free >= self._slots // 2):
+            limit = self._pace.limit
+            free = limit - len(self._in_hand) - self._requested
+            if free > 0 and (self._requested == 0 or free >= limit // 2):
                 await self._request(free)
                 asked_at = loop.time()
             self._changed.clear()
@@ -63,7 +99,7 @@ class StandingPull:
                 async with asyncio.timeout(EXPIRES_S + _GRACE_S):  # not wait_for, which can swallow the cancellation of stop()
                     await self._changed.wait()
             if loop.time() - asked_at > EXPIRES_S + _GRACE_S:
-                self._requested = 0  # the broker went away with our requests: ask anew
+                self._requested = 0  # nothing was heard of our requests: ask anew
 
     async def _request(self, count: int) -> None:
         body = {"batch": count, "expires": int(EXPIRES_S * _NANOSECONDS)}
@@ -80,9 +116,15 @@ class StandingPull:
         if self._stopping:
             await msg.nak()
             return
-        task = asyncio.ensure_future(self._handle(msg))
+        task = asyncio.ensure_future(self._see_to(msg))
         self._in_hand.add(task)
         task.add_done_callback(self._finished)
+
+    async def _see_to(self, msg: Msg) -> None:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        await self._handle(msg)
+        self._pace.finished(began, clock())
 
     async def _request_ended(self, msg: Msg) -> None:
         unfilled = (msg.headers or {}).get("Nats-Pending-Messages")
@@ -95,4 +137,5 @@ class StandingPull:
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._in_hand.discard(task)
-        self._changed.set()
+        if self._requested == 0 or 2 * (len(self._in_hand) + self._requested) <= self._pace.limit:
+            self._changed.set()

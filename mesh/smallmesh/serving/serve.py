@@ -22,6 +22,8 @@ from smallmesh_contracts import Address, Answer, EscalationStep, Lane, Step, sub
 GRACEFUL_S = 10.0
 """What work in hand may take after SIGTERM; past it the message goes to another replica."""
 HEARTBEATS_A_WAIT = 3
+AHEAD_S = 0.05
+"""Steps are held ahead of the model for at most so long: what is longer may go to an idle replica."""
 
 
 def serve_agent(name: str) -> int:
@@ -64,7 +66,7 @@ async def _agent(found: AgentFolder, life: Life, chosen: Settings) -> None:
         worker = StepWorker(bus, agent.name, Step, result_subject, respond, _retry(chosen), chosen.step_ack_wait_s / HEARTBEATS_A_WAIT)
         await _check(bus, consumers)
         for consumer in consumers.values():
-            taking = await bus.consume(consumer, worker.handle, slots=chosen.step_slots)
+            taking = await bus.consume(consumer, worker.handle, slots=chosen.step_slots, ahead_s=AHEAD_S)
             stack.push_async_callback(taking.stop)
         metadata = {
             "answer": agent.answer,
