@@ -167,17 +167,34 @@ def test_a_span_that_failed_says_the_type_of_the_error_and_never_its_words(recor
     assert SECRET not in work.to_json()
 
 
-@pytest.mark.parametrize("client_records", ["00", "01"])
-def test_without_an_exporter_nothing_is_recorded_and_the_trace_still_travels(monkeypatch, client_records):
-    set_up = []
-    monkeypatch.setattr(traces.trace, "set_tracer_provider", set_up.append)
+@pytest.fixture
+def unrecorded(monkeypatch):
+    """A process that exports no spans."""
+    monkeypatch.setattr(traces._Mode, "records", True)  # which is undone at the end
     configure_traces("echo", export=False)
-    monkeypatch.setattr(traces, "_TRACER", set_up[0].get_tracer("test"))
 
-    with span("process", headers={"traceparent": f"00-{TRACE_ID}-{PARENT_ID}-{client_records}"}) as opened:
+
+@pytest.mark.usefixtures("unrecorded")
+@pytest.mark.parametrize("client_records", ["00", "01"])
+def test_without_an_exporter_nothing_is_recorded_and_the_trace_passes_through_as_it_came(client_records):
+    came = {"traceparent": f"00-{TRACE_ID}-{PARENT_ID}-{client_records}", "tracestate": "vendor=1"}
+
+    with span("process", headers={**came, "Other": "dropped"}) as opened, span("within"):
         assert not opened.is_recording()
         assert current_trace_id() == TRACE_ID
-        assert inject()["traceparent"].split("-")[1] == TRACE_ID
+        assert inject({"Mine": "kept"}) == {"Mine": "kept", **came}
+
+    assert (inject(), current_trace_id()) == ({}, None)
+
+
+@pytest.mark.usefixtures("unrecorded")
+@pytest.mark.parametrize("carried", [{}, {"traceparent": "quagga"}, {"traceparent": f"00-{'0' * 32}-{PARENT_ID}-01"}])
+def test_without_an_exporter_a_message_without_a_trace_begins_one_that_says_it_is_not_recorded(carried):
+    with span("process", headers={"traceparent": f"00-{TRACE_ID}-{PARENT_ID}-01"}), span("another message", headers=carried):
+        version, trace_id, parent_id, flags = inject()["traceparent"].split("-")
+
+    assert (version, len(trace_id), len(parent_id), flags) == ("00", 32, 16, "00")
+    assert trace_id != TRACE_ID
 
 
 async def test_a_model_call_is_a_span_and_a_line_with_what_it_was(said, recorded, ask):
