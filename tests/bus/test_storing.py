@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from smallmesh.bus.layout import DONE
+from smallmesh.bus.layout import DEAD, DONE
 from smallmesh.bus.nats import NatsBus
 from smallmesh_contracts import ContractError, DataClass, ErrorCode, Lane, subjects
 
@@ -140,6 +140,65 @@ class Storing:
             await bench.bus.append(subject, b"dead", {}, message_id=f"{bench.agent}-{message_id}")
 
         assert await bench.logged(subject) == 2
+
+    async def test_what_was_dropped_is_gone_and_its_subject_is_free(self, bench, new_address):
+        kept, dropped = (subjects.claim(new_address(), "analysis") for _ in range(2))
+        for subject in (kept, dropped):
+            await bench.bus.store(subject, b"first")
+
+        await bench.bus.drop(dropped)
+        await bench.bus.drop(dropped)
+
+        assert await bench.bus.store(dropped, b"second") is True
+        assert (await bench.bus.read(kept)).body == b"first"
+
+    async def test_what_a_stream_keeps_is_looked_through_in_its_order(self, bench):
+        mine, other = (subjects.dead(c, bench.agent) for c in (DataClass.INTERNAL, DataClass.PUBLIC))
+        before = bench.bus.now()
+        for number in range(600):
+            subject = other if number % 3 == 2 else mine
+            await bench.bus.append(subject, str(number).encode(), TRACE, message_id=f"{bench.agent}-{number}")
+
+        found = [entry async for entry in bench.bus.entries(mine)]
+        rest = [entry async for entry in bench.bus.entries(mine, after=found[-3].sequence)]
+
+        assert [int(entry.message.body) for entry in found] == [n for n in range(600) if n % 3 != 2]
+        assert found == sorted(found, key=lambda entry: entry.sequence)
+        assert rest == found[-2:]
+        assert {entry.message.subject for entry in found} == {mine}
+        assert found[0].message.headers["traceparent"] == TRACE["traceparent"]
+        assert before - 0.5 <= found[0].stored_at <= found[-1].stored_at <= bench.bus.now() + 0.5
+        assert [entry async for entry in bench.bus.entries(subjects.dead(DataClass.RESTRICTED, bench.agent))] == []
+
+    async def test_a_message_of_a_stream_is_found_and_removed_by_its_number(self, bench):
+        subject = subjects.dead(DataClass.INTERNAL, bench.agent)
+        await bench.bus.append(subject, b"dead", {}, message_id=bench.agent)
+        (entry,) = [entry async for entry in bench.bus.entries(subject)]
+
+        assert (await bench.bus.entry(DEAD.name, entry.sequence)).message.body == b"dead"
+        assert await bench.bus.remove(DEAD.name, entry.sequence) is True
+        assert await bench.bus.remove(DEAD.name, entry.sequence) is False
+        assert await bench.bus.entry(DEAD.name, entry.sequence) is None
+        assert await bench.bus.entry(DEAD.name, entry.sequence + 1_000_000) is None
+
+    async def test_an_announcement_is_seen_by_whoever_watches_and_kept_by_nobody(self, bench, new_address, until):
+        address, seen = new_address(), []
+        watch = await bench.bus.watch(subjects.any_cancelled(), seen.append)
+
+        await bench.bus.announce(subjects.cancelled(address), b"word")
+        await until(lambda: _holds(bool(seen)))
+
+        assert [(m.subject, m.body) for m in seen] == [(subjects.cancelled(address), b"word")]
+        await watch.stop()
+
+    async def test_a_full_log_is_overloaded(self, bench):
+        await bench.bus.append(subjects.dead(DataClass.INTERNAL, bench.agent), b"first", {}, message_id=f"{bench.agent}-1")
+        await bench.fill(DEAD)
+
+        with pytest.raises(ContractError) as refused:
+            await bench.bus.append(subjects.dead(DataClass.INTERNAL, bench.agent), b"second", {}, message_id=f"{bench.agent}-2")
+
+        assert refused.value.info.code is ErrorCode.OVERLOADED
 
     async def test_the_broker_has_one_time_for_everybody(self, bench, new_address, soon):
         consumer = await bench.consumer()

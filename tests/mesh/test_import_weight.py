@@ -28,8 +28,8 @@ MODEL = "summarizer"
 _TELL = "import atexit, json, sys; atexit.register(lambda: print('LOADED', json.dumps(sorted(sys.modules))))"
 _SERVE = f"{_TELL}; from smallmesh.serving.__main__ import main; sys.exit(main())"
 PROCESSES = {
-    "agent": (("agent", MODEL), {}, {"faststream", "nats", "llama_cpp", "numpy", "opentelemetry"}),
-    "agent of rules": (("agent", "echo"), {}, {"faststream", "nats", "opentelemetry"}),
+    "agent": (("agent", MODEL), {}, {"nats", "llama_cpp", "numpy", "opentelemetry"}),
+    "agent of rules": (("agent", "echo"), {}, {"nats", "opentelemetry"}),
     "escalation without a key": (("service", "escalation"), {}, {"faststream", "nats", "opentelemetry"}),
     "escalation with a key": (("service", "escalation"), KEY, {"faststream", "nats", "opentelemetry", "anthropic"}),
     "orchestrator": (("orchestrator", "orchestrator", "--classes", "public"), {}, {"nats", "opentelemetry"}),
