@@ -25,6 +25,13 @@ class Storing:
         assert await bench.bus.read(subjects.done(address)) is None
         assert await bench.bus.read(subjects.result(address, "sentiment", "sentiment")) is None
 
+    async def test_a_message_with_a_status_of_its_own_is_read_as_what_it_is(self, bench, new_address):
+        subject = subjects.done(new_address())
+
+        await bench.bus.store(subject, b"body", {"Status": "404", "Description": "No Messages"})
+
+        assert (await bench.bus.read(subject)).body == b"body"
+
     async def test_what_one_task_stored_is_not_read_under_another_task(self, bench, new_address):
         await bench.bus.store(subjects.done(new_address()), b"mine")
 

@@ -17,6 +17,7 @@ from smallmesh.bus.nats import NatsBus
 from smallmesh_contracts import (
     Address,
     Answer,
+    CancelReply,
     ContractError,
     DataClass,
     ErrorCode,
@@ -237,6 +238,56 @@ async def test_waiting_for_a_result_leaves_no_subscription_behind(mesh):
     assert len(mesh._connection._subs) <= before + 1, "the inbox of all requests stays"
 
 
+# ---------------------------------------------------------------- cancelling
+
+
+@pytest.mark.parametrize("task", ["ticket-1", Submission("ticket-1", "d")])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        CancelReply(task_id="ticket-1", status=Status.CANCELLED),
+        CancelReply(task_id="ticket-1", status=Status.COMPLETED),
+        CancelReply(task_id="ticket-1", error=ErrorInfo(code=ErrorCode.INVALID_REQUEST, message="no such task")),
+    ],
+)
+async def test_what_became_of_a_request_to_cancel_is_a_value(mesh, answering, task, reply):
+    asked = await answering(subjects.cancel(mesh._tenant, DataClass.INTERNAL), reply.to_bytes())
+
+    assert await mesh.cancel(task) == reply
+    assert json.loads(asked[0].data) == {"task_id": "ticket-1"}
+
+
+async def test_a_status_of_a_newer_mesh_is_another(mesh, answering):
+    await answering(subjects.cancel(mesh._tenant, DataClass.INTERNAL), b'{"task_id": "t", "status": "postponed", "more": 1}')
+
+    assert (await mesh.cancel("t")).status is Status.OTHER
+
+
+async def test_where_no_orchestrator_is_there_nothing_is_cancelled(mesh):
+    with pytest.raises(ContractError, match="nobody answers") as refused:
+        await mesh.cancel("ticket-1")
+
+    assert (refused.value.info.code, refused.value.info.retryable) == (ErrorCode.UNAVAILABLE, True)
+
+
+async def test_no_reply_in_time_is_said_and_the_task_may_be_cancelled_all_the_same(mesh, nats_bus):
+    await nats_bus.client.subscribe(subjects.cancel(mesh._tenant, DataClass.INTERNAL))  # listens and says nothing
+    await reached(nats_bus.client)
+
+    with pytest.raises(ContractError) as late:
+        await mesh.cancel("ticket-1", timeout_s=0.05)
+
+    assert late.value.info.code is ErrorCode.EXPIRED
+
+
+@pytest.mark.parametrize("task_id", ["", "a.b", "x" * 65, "*"])
+async def test_what_is_no_id_is_refused_before_it_is_sent(mesh, task_id):
+    with pytest.raises(ContractError) as refused:
+        await mesh.cancel(task_id)
+
+    assert refused.value.info.code is ErrorCode.INVALID_REQUEST
+
+
 # ---------------------------------------------------------------- asks and runs
 
 
@@ -309,7 +360,7 @@ async def test_a_closed_connection_is_unavailable_at_once(broker):
     async with Client.connect(broker.url, "acme") as mesh:
         pass
 
-    for call in (mesh.submit("One."), mesh.result("t"), mesh.ask("ner", "One."), mesh.run("One.")):
+    for call in (mesh.submit("One."), mesh.result("t"), mesh.cancel("t"), mesh.ask("ner", "One."), mesh.run("One.")):
         with pytest.raises(ContractError) as refused:
             await call
         assert refused.value.info.code is ErrorCode.UNAVAILABLE
@@ -352,4 +403,4 @@ except ModuleNotFoundError as missing:
 
 def test_the_clients_public_names_are_what_it_says_they_are():
     assert client.__all__ == ["Client", "Submission"]
-    assert {name for name in vars(Client) if not name.startswith("_")} == {"connect", "submit", "result", "ask", "run"}
+    assert {name for name in vars(Client) if not name.startswith("_")} == {"connect", "submit", "result", "cancel", "ask", "run"}

@@ -8,6 +8,8 @@ from pydantic import ValidationError
 from smallmesh_contracts import (
     AnalysisResult,
     Answer,
+    CancelReply,
+    CancelRequest,
     ComplexityRequest,
     ComplexityResult,
     ContractError,
@@ -59,7 +61,7 @@ RESULT = TaskResult(
 INPUT = StepInput(text="Anna", instruction="Who?")
 EVIDENCE = Evidence(agent="complexity_router", answer="complexity")
 VALUES: tuple[Wire, ...] = (
-    Task(text="Anna\x00 \U0001f600", wanted=("entities",), instruction="Who?", timeout_s=3.0, metadata={"a": [1.5]}),
+    Task(text="Anna\x00 \U0001f600", wanted=("entities",), instruction="Who?", timeout_s=3.0, metadata={"a": [1.5]}, replay_of="t-0"),
     RESULT,
     ANSWER,
     PROVENANCE,
@@ -84,6 +86,8 @@ VALUES: tuple[Wire, ...] = (
     ComplexityRequest(text="a", instruction="b"),
     ComplexityResult(verdict=Verdict.COMPLEX, probabilities={"complex": 1.0}, reasons=("short",)),
     AnalysisResult(text="a", source="frontier"),
+    CancelRequest(task_id="t-1"),
+    CancelReply(task_id="t-1", status=Status.CANCELLED, error=ERROR),
 )
 BASES = {"AgentRequest", "AgentResult"}
 by_name = pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)

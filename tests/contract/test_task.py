@@ -82,6 +82,7 @@ def test_what_a_task_says_arrives_unchanged():
         "instruction": "ß",
         "metadata": {"k": [1, None, "\x00"]},
         "timeout_s": 2.5,
+        "replay_of": "t-0",
     }
 
     task = _decode(json.dumps(said).encode())

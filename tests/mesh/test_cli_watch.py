@@ -123,7 +123,8 @@ async def test_a_dead_letter_is_told_with_its_reason_and_its_task(broker, nats_b
     address = new_address(DataClass.PUBLIC)
 
     class Delivery:
-        subject, body, headers, deliveries, sequence = subjects.submit(Lane.BULK, address), SECRET.encode(), {}, 1, id(address) % 10**9
+        subject, body, headers, deliveries = subjects.submit(Lane.BULK, address), SECRET.encode(), {}, 1
+        sequence, arrived_at = id(address) % 10**9, 1_790_000_000.0
 
     async with watching(broker, nats_bus, address.tenant) as process:
         await bury(nats_bus, Delivery(), "orchestrator", ErrorInfo(code=ErrorCode.INVALID_REQUEST, message="not a task"))

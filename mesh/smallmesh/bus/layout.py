@@ -89,12 +89,27 @@ RESULTS = Stream(
     max_bytes=8 * GIB,
     announces=(subjects.ALL_RESULTS, subjects.stored(subjects.ALL_RESULTS)),
 )
-DONE = Stream("SLM_DONE", tuple(subjects.any_done(c) for c in DataClass), kind="once", max_age_s=DAY_S, max_bytes=8 * GIB)
+DONE = Stream(
+    "SLM_DONE",
+    tuple(subjects.any_done(c) for c in DataClass),
+    kind="once",
+    max_age_s=DAY_S,
+    max_bytes=8 * GIB,
+    announces=(f"{subjects.ROOT}.done.>", subjects.stored(f"{subjects.ROOT}.done.>")),
+)
 DEAD = Stream("SLM_DEAD", tuple(subjects.any_dead(c) for c in DataClass), kind="log", max_age_s=30 * DAY_S, max_bytes=2 * GIB)
 CLAIMS = Stream("SLM_CLAIMS", tuple(subjects.any_claim(c) for c in LEAVES_THE_HOUSE), kind="once", max_age_s=HOUR_S, max_bytes=GIB // 8)
 AUDIT = Stream("SLM_AUDIT", (subjects.AUDIT,), kind="log", max_age_s=0.0, max_bytes=1 * GIB, sealed_against_deletion=True)
+_GIVEN_UP = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES"
+ADVISORIES = Stream(
+    "SLM_ADVISORIES",
+    tuple(f"{_GIVEN_UP}.{queue.name}.*" for queue in (TASKS, WORK, ESCALATE)),
+    kind="log",  # the broker's advisories of one consumer have one subject: a queue would take one at a time
+    max_age_s=30 * DAY_S,
+    max_bytes=GIB // 16,
+)
 
-STREAMS = (TASKS, WORK, ESCALATE, RESULTS, DONE, DEAD, CLAIMS, AUDIT)
+STREAMS = (TASKS, WORK, ESCALATE, RESULTS, DONE, DEAD, CLAIMS, AUDIT, ADVISORIES)
 _BY_KIND = {
     "submit": TASKS,
     "work": WORK,
@@ -110,6 +125,9 @@ LEASE_WAIT_S = 30.0
 """A lease is renewed three times in this; an orchestrator that dies is replaced after it."""
 STEP_WAIT_S = 10.0
 """Shorter than a lease: a step is short, and its agent's death should be noticed soon."""
+MOST_DELIVERIES = 100
+"""The broker's own limit, a backstop: the chassis gives a message up after 5 or 20 deliveries (decision 13)."""
+MOVER_WAIT_S = 30.0
 
 
 def stream_of(subject: str) -> Stream:
@@ -124,7 +142,7 @@ def stream_of(subject: str) -> Stream:
 def lease_consumers(classes: Iterable[DataClass], ack_wait_s: float = LEASE_WAIT_S) -> tuple[Consumer, ...]:
     """Return the consumers of an orchestrator that serves some classes, interactive first."""
     return tuple(
-        Consumer(TASKS.name, f"orchestrator-{lane.value}-{c.value}", subjects.any_submit(lane, c), ack_wait_s, 50_000)
+        Consumer(TASKS.name, f"orchestrator-{lane.value}-{c.value}", subjects.any_submit(lane, c), ack_wait_s, 50_000, MOST_DELIVERIES)
         for lane in Lane
         for c in classes
     )
@@ -132,12 +150,23 @@ def lease_consumers(classes: Iterable[DataClass], ack_wait_s: float = LEASE_WAIT
 
 def step_consumers(agent: str, ack_wait_s: float = STEP_WAIT_S) -> dict[Lane, Consumer]:
     """Return the consumers that all replicas of one agent share."""
-    return {lane: Consumer(WORK.name, f"{agent}-{lane.value}", subjects.any_work(agent, lane), ack_wait_s, 10_000) for lane in Lane}
+    return {
+        lane: Consumer(WORK.name, f"{agent}-{lane.value}", subjects.any_work(agent, lane), ack_wait_s, 10_000, MOST_DELIVERIES)
+        for lane in Lane
+    }
 
 
 def escalation_consumers(service: str, ack_wait_s: float = STEP_WAIT_S) -> dict[Lane, Consumer]:
     """Return the consumers that all replicas of the escalation service share."""
-    return {lane: Consumer(ESCALATE.name, f"{service}-{lane.value}", subjects.any_escalate(lane), ack_wait_s, 1_000) for lane in Lane}
+    return {
+        lane: Consumer(ESCALATE.name, f"{service}-{lane.value}", subjects.any_escalate(lane), ack_wait_s, 1_000, MOST_DELIVERIES)
+        for lane in Lane
+    }
+
+
+def mover_consumer() -> Consumer:
+    """Return the consumer that all orchestrators share, of what the broker has given up."""
+    return Consumer(ADVISORIES.name, "mover", f"{_GIVEN_UP}.*.*", MOVER_WAIT_S, 1_000)
 
 
 def all_consumers(
@@ -145,6 +174,7 @@ def all_consumers(
 ) -> tuple[Consumer, ...]:
     """Return every consumer of a mesh with these agents and services."""
     return (
+        mover_consumer(),
         *lease_consumers(DataClass, lease_wait_s),
         *(c for agent in agents for c in step_consumers(agent, step_wait_s).values()),
         *(c for service in services for c in escalation_consumers(service, step_wait_s).values()),

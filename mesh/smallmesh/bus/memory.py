@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from smallmesh.bus.layout import Consumer, Stream, stream_of
@@ -108,12 +108,15 @@ class _Stop:
 class _Consuming:
     """One consumer's subscription: delivers what matches, oldest first, until it is acknowledged."""
 
-    def __init__(self, bus: "MemoryBus", consumer: Consumer, handle: Callable[[Delivery], Awaitable[None]], slots: int) -> None:
+    def __init__(
+        self, bus: "MemoryBus", consumer: Consumer, handle: Callable[[Delivery], Awaitable[None]], slots: int, grace_s: float
+    ) -> None:
         self.wake = asyncio.Event()
         self.wake.set()
         self._bus = bus
         self._consumer = consumer
         self._handle = handle
+        self._grace_s = grace_s
         self._free = asyncio.Semaphore(slots)
         self._in_hand: set[asyncio.Task[None]] = set()
         self._delivering = asyncio.create_task(self._deliver())
@@ -141,7 +144,7 @@ class _Consuming:
     async def stop(self) -> None:
         self._delivering.cancel()
         self._bus.leave(self)
-        await wind_up(self._in_hand, self._bus.stop_grace_s)
+        await wind_up(self._in_hand, self._grace_s)
 
 
 class _Serving:
@@ -257,7 +260,7 @@ class MemoryBus:
     async def read(self, subject: str) -> Message | None:
         """Return what is kept under a subject."""
         found = self.kept.get(subject)
-        return found.message if found else None
+        return replace(found.message, sequence=found.sequence, stored_at=found.arrived_at) if found else None
 
     async def drop(self, subject: str) -> None:
         """Forget what is kept under a subject."""
@@ -322,9 +325,10 @@ class MemoryBus:
         *,
         slots: int,
         ahead_s: float | None = None,  # noqa: ARG002 - a double's messages are not shared out
+        grace_s: float | None = None,
     ) -> Subscription:
         """Deliver what is kept and matches, oldest first, until it is acknowledged."""
-        consuming = _Consuming(self, consumer, handle, slots)
+        consuming = _Consuming(self, consumer, handle, slots, self.stop_grace_s if grace_s is None else grace_s)
         self._consuming.append(consuming)
         return consuming
 
@@ -337,7 +341,7 @@ class MemoryBus:
     async def _close(self, serving: _Serving) -> None:
         if serving in self._services:
             self._services.remove(serving)
-        await wind_up(serving.calls, self.stop_grace_s)
+        await wind_up(serving.calls, self.stop_grace_s if serving.spec.grace_s is None else serving.spec.grace_s)
 
     async def services(self, wait_s: float) -> list[ServiceInfo]:  # noqa: ARG002 - the form is the seam's
         """Return the services here."""

@@ -15,19 +15,19 @@ from nats.aio.subscription import Subscription as NatsSubscription
 
 from smallmesh.bus import nats_reading, nats_storing
 from smallmesh.bus.clock import BrokerClock
+from smallmesh.bus.keeping import Keeping
 from smallmesh.bus.layout import Consumer, stream_of
 from smallmesh.bus.nats_connecting import connection_options, first_connection, no_broker
 from smallmesh.bus.nats_requests import PublishDeniedError, Requests
 from smallmesh.bus.nats_services import NatsService, collect, subscribed
 from smallmesh.bus.port import Delivery, Entry, Headers, Message, ServiceInfo, ServiceSpec, Subscription
-from smallmesh.bus.provision import provision
+from smallmesh.bus.provision import Provisioned, provision
 from smallmesh.bus.pull import Pace, StandingPull
 from smallmesh_contracts import ContractError, ErrorCode
 
 __all__ = ["NatsBus", "NatsDelivery", "connection_options", "first_connection", "no_broker"]
 
 REPLY_S = 5.0
-_NOT_THERE = "404"
 
 
 class NatsDelivery:
@@ -162,9 +162,12 @@ class NatsBus:
         """Return the broker's time."""
         return self._clock.now()
 
-    async def provision(self, consumers: Iterable[Consumer], *, replicas: int = 1) -> None:
-        """Create or update every stream and these consumers."""
-        await provision(self.client.jetstream(timeout=REPLY_S), consumers, max_payload=self.client.max_payload, replicas=replicas)
+    async def provision(
+        self, consumers: Iterable[Consumer], *, keeping: Keeping | None = None, dry_run: bool = False
+    ) -> tuple[Provisioned, ...]:
+        """Create or update every stream and these consumers; see :func:`smallmesh.bus.provision.provision`."""
+        js = self.client.jetstream(timeout=REPLY_S)
+        return await provision(js, consumers, max_payload=self.client.max_payload, keeping=keeping, dry_run=dry_run)
 
     async def store(self, subject: str, body: bytes, headers: Headers | None = None, *, ttl_s: float | None = None) -> bool:
         """Store the first message of a subject; tell whether it was this one."""
@@ -181,21 +184,11 @@ class NatsBus:
 
     async def read(self, subject: str) -> Message | None:
         """Return what is stored under exactly this subject."""
-        try:
-            found = await self._requests.send(f"$JS.API.DIRECT.GET.{stream_of(subject).name}.{subject}", b"", None, REPLY_S)
-        except nats.errors.Error as error:
-            raise ContractError(ErrorCode.UNAVAILABLE, f"cannot read {subject}: {error!r}") from error
-        headers = found.headers or {}
-        status = headers.get("Status")
-        if status == _NOT_THERE:
-            return None
-        if status is not None:
-            raise ContractError(ErrorCode.UNAVAILABLE, f"cannot read {subject}: {status} {headers.get('Description', '')}")
-        return Message(subject, found.data, headers)
+        return await nats_reading.last(self._requests, subject)
 
     async def drop(self, subject: str) -> None:
         """Forget what is stored under exactly this subject."""
-        told = await nats_reading.manage(self.client, f"STREAM.PURGE.{stream_of(subject).name}", {"filter": subject})
+        told = await nats_reading.manage(self._requests, f"STREAM.PURGE.{stream_of(subject).name}", {"filter": subject})
         if "error" in told:
             raise ContractError(ErrorCode.UNAVAILABLE, f"the broker does not drop {subject}: {told['error']}")
 
@@ -205,11 +198,11 @@ class NatsBus:
 
     async def entry(self, stream: str, sequence: int) -> Entry | None:
         """Return one message of a stream by its number."""
-        return await nats_reading.entry(self.client, stream, sequence)
+        return await nats_reading.entry(self._requests, stream, sequence)
 
     async def remove(self, stream: str, sequence: int) -> bool:
         """Delete one message of a stream."""
-        return await nats_reading.remove(self.client, stream, sequence)
+        return await nats_reading.remove(self._requests, stream, sequence)
 
     async def announce(self, subject: str, body: bytes = b"") -> None:
         """Say something to whoever watches."""
@@ -253,14 +246,20 @@ class NatsBus:
             missed()
 
     async def consume(
-        self, consumer: Consumer, handle: Callable[[Delivery], Awaitable[None]], *, slots: int, ahead_s: float | None = None
+        self,
+        consumer: Consumer,
+        handle: Callable[[Delivery], Awaitable[None]],
+        *,
+        slots: int,
+        ahead_s: float | None = None,
+        grace_s: float | None = None,
     ) -> Subscription:
         """Take work by a standing pull."""
 
         async def received(msg: Msg) -> None:
             await handle(NatsDelivery(msg))
 
-        pull = StandingPull(self.client, consumer.stream, consumer.name, received, Pace(slots, ahead_s))
+        pull = StandingPull(self.client, consumer.stream, consumer.name, received, Pace(slots, ahead_s), grace_s)
         await pull.start()
         return _Told(pull, self._missed, pull.ask_anew)
 

@@ -12,6 +12,9 @@ T = TypeVar("T")
 CONNECT_WITHIN_S = 5.0
 """A broker that is not there when a process starts is said at once; one that goes away later is waited for."""
 
+PING_S = 3
+"""A connection that is cut without a word is noticed after three of these; the client library's own are two minutes long."""
+
 
 async def first_connection(connecting: Coroutine[Any, Any, T], url: str) -> T:
     """Wait for a process's first connection, which nats-py would try for ever where a lost one shall be.
@@ -64,6 +67,7 @@ def connection_options(
         "servers": [one.strip() for one in url.split(",")],
         "name": name,
         "connect_timeout": 2,
+        "ping_interval": PING_S,
         "allow_reconnect": True,
         "max_reconnect_attempts": -1,
         "reconnect_time_wait": 0.5,

@@ -11,6 +11,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from smallmesh.bus.layout import stream_of
+from smallmesh.bus.nats_requests import PublishDeniedError, Requests
 from smallmesh.bus.port import Entry, Message
 from smallmesh_contracts import ContractError, ErrorCode
 
@@ -35,30 +36,64 @@ async def entries(client: Client, subject: str, after: int) -> AsyncIterator[Ent
             return
 
 
-async def entry(client: Client, stream: str, sequence: int) -> Entry | None:
+async def last(requests: Requests, subject: str) -> Message | None:
+    """Return what is stored under exactly this subject."""
+    found = await _asked(requests, f"DIRECT.GET.{stream_of(subject).name}.{subject}", None)
+    if _is_absent(found):
+        return None
+    headers = found.headers or {}
+    stored_at = datetime.fromisoformat(headers["Nats-Time-Stamp"]).timestamp()
+    return Message(subject, found.data, headers, int(headers["Nats-Sequence"]), stored_at)
+
+
+async def entry(requests: Requests, stream: str, sequence: int) -> Entry | None:
     """Return one message of a stream by its number."""
-    found, _ = await _direct(client, stream, {"seq": sequence, "batch": 1})
-    return next((e for e in map(_entry, found) if e.sequence == sequence), None)
+    found = await _asked(requests, f"DIRECT.GET.{stream}", {"seq": sequence})
+    return None if _is_absent(found) else _entry(found)
 
 
-async def remove(client: Client, stream: str, sequence: int) -> bool:
+async def remove(requests: Requests, stream: str, sequence: int) -> bool:
     """Delete one message of a stream."""
-    told = await manage(client, f"STREAM.MSG.DELETE.{stream}", {"seq": sequence, "no_erase": True})
+    told = await manage(requests, f"STREAM.MSG.DELETE.{stream}", {"seq": sequence, "no_erase": True})
     return bool(told.get("success"))
 
 
-async def manage(client: Client, what: str, request: dict[str, Any]) -> dict[str, Any]:
+async def manage(requests: Requests, what: str, request: dict[str, Any]) -> dict[str, Any]:
     """Ask JetStream's own interface; its refusals are part of what it tells.
 
     Raises:
-        ContractError: ``unavailable`` where it does not answer.
+        ContractError: ``unavailable`` where it does not answer, ``unauthorized`` where it may not be asked.
     """
-    try:
-        reply = await client.request(f"$JS.API.{what}", json.dumps(request).encode(), timeout=REPLY_S)
-    except (nats.errors.Error, TimeoutError) as error:
-        raise ContractError(ErrorCode.UNAVAILABLE, f"the broker does not answer {what}: {error!r}") from error
-    told: dict[str, Any] = json.loads(reply.data)
+    told: dict[str, Any] = json.loads((await _asked(requests, what, request)).data)
     return told
+
+
+async def _asked(requests: Requests, what: str, request: dict[str, Any] | None) -> Msg:
+    body = b"" if request is None else json.dumps(request).encode()
+    try:
+        return await requests.send(f"$JS.API.{what}", body, None, REPLY_S)
+    except PublishDeniedError as error:
+        raise ContractError(ErrorCode.UNAUTHORIZED, f"{error}: ask whoever runs the broker for the right") from error
+    except nats.errors.Error as error:
+        raise ContractError(ErrorCode.UNAVAILABLE, f"the broker does not answer {what}: {error!r}") from error
+
+
+def _is_absent(found: Msg) -> bool:
+    """Tell whether a direct get found nothing.
+
+    Raises:
+        ContractError: ``unavailable``: it found something to complain of.
+    """
+    status = _status(found)
+    if status not in (None, _NOTHING):
+        raise ContractError(ErrorCode.UNAVAILABLE, f"cannot be read just now: {status} {found.headers}")
+    return status is not None
+
+
+def _status(msg: Msg) -> str | None:
+    """Return the broker's word; None for a kept message, which may have such a header of its own."""
+    headers = msg.headers or {}
+    return headers.get("Status") if "Nats-Sequence" not in headers else None
 
 
 async def _direct(client: Client, stream: str, request: dict[str, Any]) -> tuple[list[Msg], int]:
@@ -73,10 +108,9 @@ async def _direct(client: Client, stream: str, request: dict[str, Any]) -> tuple
             while True:
                 async with asyncio.timeout(REPLY_S):
                     msg = await came.get()
-                told = msg.headers or {}
-                status = told.get("Status")
+                status = _status(msg)
                 if status in (_END, _NOTHING):
-                    return found, int(told.get("Nats-Num-Pending", 0))
+                    return found, int((msg.headers or {}).get("Nats-Num-Pending", 0))
                 if status == _NOBODY:
                     hint = "is the broker provisioned (smallmesh provision, which `up` does by itself)?"
                     raise ContractError(ErrorCode.UNAVAILABLE, f"nobody gives out what {stream} keeps; {hint}")

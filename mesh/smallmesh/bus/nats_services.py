@@ -6,6 +6,7 @@ import contextlib
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.micro import add_service
 from nats.micro.request import ERROR_CODE_HEADER, ERROR_HEADER, Request
 from nats.micro.service import EndpointConfig, Service, ServiceConfig
@@ -66,11 +67,30 @@ class NatsService:
         await _respond(request, reply)
 
     async def stop(self) -> None:
-        """Answer nothing new; calls in hand may end within a moment, and are told so if they do not."""
-        if self._service is not None:
+        """Answer nothing new; calls in hand may end within a moment, and are told so if they do not.
+
+        A call that the broker has sent before it knew is answered too: the client library's own stop would throw it away.
+        """
+        service, self._service = self._service, None
+        if service is not None:
+            await run_dry(self._client, *(one._subscription for one in service._endpoints if one._subscription))  # noqa: SLF001 - the library has no way to ask for them
             with contextlib.suppress(nats.errors.Error):
-                await self._service.stop()
-        await wind_up(self._calls, STOP_GRACE_S)
+                await service.stop()
+        await wind_up(self._calls, STOP_GRACE_S if self._spec.grace_s is None else self._spec.grace_s)
+
+
+async def run_dry(client: Client, *subscriptions: Subscription) -> None:
+    """Let nothing more come to some subscriptions, and see that what has come was seen; then they can be unsubscribed.
+
+    The client library's own draining asks the broker for a sign of life before it has told it to send no more, so that
+    what is on its way just then is lost.
+    """
+    with contextlib.suppress(nats.errors.Error, TimeoutError, OSError):
+        if client.is_connected:
+            for subscription in subscriptions:
+                await client._send_unsubscribe(subscription._id)  # noqa: SLF001 - see above
+            await subscribed(client)
+            await asyncio.gather(*(subscription._pending_queue.join() for subscription in subscriptions))  # noqa: SLF001 - see above
 
 
 async def subscribed(client: Client) -> None:

@@ -12,11 +12,21 @@ Headers = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message that was stored or answered."""
+    """A message that was stored or answered.
+
+    Attributes:
+        subject: Where it was published.
+        body: Its bytes.
+        headers: Its headers.
+        sequence: Its number in its stream, where it was read from one, else 0.
+        stored_at: When the broker took it in, in seconds of the broker's clock, where it was read from a stream, else 0.
+    """
 
     subject: str
     body: bytes
     headers: Headers = field(default_factory=dict)
+    sequence: int = 0
+    stored_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +145,7 @@ class ServiceSpec:
     """What a process answers, and what it says of itself under ``$SRV``.
 
     ``slots`` bounds how many calls are in hand at once; the next one is refused as overloaded.
+    ``grace_s`` is what calls in hand may take at a stop, where it is not the bus's own.
     """
 
     name: str
@@ -143,6 +154,7 @@ class ServiceSpec:
     metadata: Mapping[str, str] = field(default_factory=dict)
     endpoints: tuple[Endpoint, ...] = ()
     slots: int = 256
+    grace_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,12 +231,19 @@ class Bus(Protocol):
         """
 
     async def consume(
-        self, consumer: Consumer, handle: Callable[[Delivery], Awaitable[None]], *, slots: int, ahead_s: float | None = None
+        self,
+        consumer: Consumer,
+        handle: Callable[[Delivery], Awaitable[None]],
+        *,
+        slots: int,
+        ahead_s: float | None = None,
+        grace_s: float | None = None,
     ) -> Subscription:
         """Take work, at most ``slots`` messages in hand. ``handle`` decides each one's fate.
 
         With ``ahead_s``, no more are in hand than are worked off in so many seconds, and always one: several replicas
-        share what there is, and none keeps an idle one waiting.
+        share what there is, and none keeps an idle one waiting. What is in hand at a stop may take
+        ``grace_s`` seconds, where that is not the bus's own.
         """
 
     async def serve(self, spec: ServiceSpec) -> Subscription:

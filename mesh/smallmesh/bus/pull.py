@@ -5,9 +5,11 @@ import contextlib
 import json
 from collections.abc import Awaitable, Callable
 
+import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from smallmesh.bus.nats_services import run_dry
 from smallmesh.tasks import end, wind_up
 
 EXPIRES_S = 5.0
@@ -55,12 +57,21 @@ class StandingPull:
     as many messages as there are free slots, and sends each as it comes.
     """
 
-    def __init__(self, client: Client, stream: str, consumer: str, handle: Callable[[Msg], Awaitable[None]], pace: Pace) -> None:
-        """Prepare; nothing is sent before :meth:`start`."""
+    def __init__(  # noqa: PLR0913, PLR0917 - made in one place
+        self,
+        client: Client,
+        stream: str,
+        consumer: str,
+        handle: Callable[[Msg], Awaitable[None]],
+        pace: Pace,
+        grace_s: float | None = None,
+    ) -> None:
+        """Prepare; nothing is sent before :meth:`start`. What is in hand at a stop may take ``grace_s``, else ``STOP_GRACE_S``."""
         self._client = client
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._handle = handle
         self._pace = pace
+        self._grace_s = grace_s
         self._requested = 0
         self._in_hand: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
@@ -73,12 +84,18 @@ class StandingPull:
         self._asking = asyncio.create_task(self._ask())
 
     async def stop(self) -> None:
-        """Ask for nothing more and end what is in hand; a handler that is cancelled hands its message back."""
+        """Ask for nothing more and end what is in hand; a handler that is cancelled hands its message back.
+
+        What the broker has sent meanwhile is handed back too: unsubscribing at once would throw it away.
+        """
+        if self._stopping:
+            return
         self._stopping = True
         await end(self._asking)
-        if not self._client.is_closed:
+        await run_dry(self._client, self._subscription)
+        with contextlib.suppress(nats.errors.Error):
             await self._subscription.unsubscribe()
-        await wind_up(self._in_hand, STOP_GRACE_S)
+        await wind_up(self._in_hand, STOP_GRACE_S if self._grace_s is None else self._grace_s)
 
     def ask_anew(self) -> None:
         """Forget what was asked for: the broker was away, and with it our requests."""

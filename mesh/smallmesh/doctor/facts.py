@@ -34,12 +34,14 @@ class StreamFacts:
         expected: How it should be.
         config: How it is; None where it is not there.
         state: What it holds, as the broker says it.
+        cluster: Which brokers keep it, and how they are, as the broker says it; empty where there is one.
     """
 
     name: str
     expected: Mapping[str, Any]
     config: Mapping[str, Any] | None = None
     state: Mapping[str, Any] = field(default_factory=dict)
+    cluster: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,12 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from smallmesh.bus import STREAMS, Bus, Consumer, Stream
+from smallmesh.bus.keeping import Keeping
 from smallmesh.bus.layout import DEAD
 from smallmesh.bus.provision import consumer_config, stream_config
 from smallmesh.bus.replicas import all_replicas
@@ -17,7 +18,7 @@ from smallmesh_contracts import ContractError, ErrorCode
 
 WITHIN_S = 2.0
 """A question that the broker refuses is never answered: this is how long a refusal takes to be believed."""
-_SILENT = (ErrorCode.EXPIRED, ErrorCode.UNAVAILABLE)
+_SILENT = (ErrorCode.EXPIRED, ErrorCode.UNAVAILABLE, ErrorCode.UNAUTHORIZED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +36,27 @@ class Connection:
     denied: Sequence[str] = ()
 
 
-async def ask_broker(connection: Connection, consumers: Iterable[Consumer], wait_s: float = 0.5) -> Broker:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How things should be, by the settings here.
+
+    Attributes:
+        consumers: Those that there should be.
+        keeping: How streams should be kept.
+        unsaid: What of a stream's configuration nobody has decided here, so that any value is right.
+    """
+
+    consumers: Iterable[Consumer] = ()
+    keeping: Keeping = field(default_factory=Keeping)
+    unsaid: Collection[str] = ()
+
+
+async def ask_broker(connection: Connection, wanted: Wanted, wait_s: float = 0.5) -> Broker:
     """Ask a broker everything that checks want to know.
 
     Args:
         connection: To the broker.
-        consumers: Those that there should be.
+        wanted: How it should be.
         wait_s: How long to wait for the first process to answer.
     """
     bus = connection.bus
@@ -49,8 +65,8 @@ async def ask_broker(connection: Connection, consumers: Iterable[Consumer], wait
     took_ms = (time.perf_counter() - began) * 1000
     account, streams, taking, letters, replicas = await asyncio.gather(
         _api(bus, "$JS.API.INFO"),
-        asyncio.gather(*(_stream(bus, stream, connection.max_payload) for stream in STREAMS)),
-        asyncio.gather(*(_consumer(bus, consumer) for consumer in consumers)),
+        asyncio.gather(*(_stream(bus, stream, connection.max_payload, wanted) for stream in STREAMS)),
+        asyncio.gather(*(_consumer(bus, consumer) for consumer in wanted.consumers)),
         _dead_letters(bus),
         all_replicas(bus, wait_s),
     )
@@ -81,13 +97,13 @@ async def _api(bus: Bus, subject: str, body: Mapping[str, Any] | None = None) ->
     return told if isinstance(told, dict) else None
 
 
-async def _stream(bus: Bus, stream: Stream, max_payload: int) -> StreamFacts | None:
+async def _stream(bus: Bus, stream: Stream, max_payload: int, wanted: Wanted) -> StreamFacts | None:
     told = await _api(bus, f"$JS.API.STREAM.INFO.{stream.name}")
-    return (
-        None
-        if told is None
-        else StreamFacts(stream.name, stream_config(stream, max_payload, 1).as_dict(), told.get("config"), told.get("state") or {})
-    )
+    if told is None:
+        return None
+    expected = stream_config(stream, max_payload, wanted.keeping).as_dict()
+    decided = {name: value for name, value in expected.items() if name not in wanted.unsaid}
+    return StreamFacts(stream.name, decided, told.get("config"), told.get("state") or {}, told.get("cluster") or {})
 
 
 async def _consumer(bus: Bus, consumer: Consumer) -> ConsumerFacts | None:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from smallmesh.doctor.checks.streams import PROVISION, differences
+from smallmesh.bus.keeping import differences
+from smallmesh.doctor.checks.streams import PROVISION
 from smallmesh.doctor.facts import Facts
 from smallmesh.doctor.findings import Check, Finding, counted
 
