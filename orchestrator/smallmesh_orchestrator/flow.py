@@ -1,156 +1,193 @@
 """Drives a plan over the bus: fan out, await, escalate if it must be, finish."""
 
-import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
 from smallmesh.bus import Bus
 from smallmesh.telemetry import inject
 from smallmesh_contracts import (
-    Address,
     Answer,
     ContractError,
     ErrorCode,
     ErrorInfo,
     EscalationStep,
     Lane,
-    StepInput,
     StepResult,
-    Task,
     TaskResult,
     decode,
+    digest_of,
     subjects,
 )
 from smallmesh_contracts import Step as WorkBody
-from smallmesh_orchestrator.arrivals import Arrivals
-from smallmesh_orchestrator.plan import ANALYSIS, FrontierStep, LocalStep, Planner, Step, out_of_time, stand_in, status_of, whole
+from smallmesh_orchestrator.arrivals import Arrivals, Part, TaskOver
+from smallmesh_orchestrator.holding import PASSES, Holding
+from smallmesh_orchestrator.job import Job
+from smallmesh_orchestrator.plan import ANALYSIS, FrontierStep, LocalStep, Planner, Step, out_of_time, stand_in, whole
+from smallmesh_orchestrator.results import finished
+from smallmesh_orchestrator.states import State
+from smallmesh_orchestrator.together import together
+
+STALE_S = 0.5
+"""A step's budget counts from its own arrival, so a body that had to wait for longer than this is made anew."""
+Round = Callable[[Job, Sequence[LocalStep]], Awaitable[Sequence[Answer]]]
+Reached = Callable[[State], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A task on its way.
-
-    Attributes:
-        address: Whose it is.
-        lane: How urgent.
-        task: What is wanted.
-        digest: Of the submitted body.
-        arrived_at: When the broker took it in, by the broker's clock.
-        seen_before: Whether an earlier delivery may have begun it.
-    """
-
-    address: Address
-    lane: Lane
-    task: Task
-    digest: str
-    arrived_at: float
-    seen_before: bool = False
-
-    @property
-    def deadline(self) -> float:
-        """When its budget is used up, by the broker's clock."""
-        return self.arrived_at + self.task.budget_s(self.lane)
-
-    @property
-    def input(self) -> StepInput:
-        """What agents may read of it."""
-        return StepInput(text=self.task.text, instruction=self.task.instruction)
-
-
-Answerer = Callable[[Job, LocalStep], Coroutine[Any, Any, Answer]]
+class IdTaken(Exception):  # noqa: N818 - says what is so
+    """An older task with another body has this id, and is still in the mesh."""
 
 
 class Flow:
     """Runs jobs. It keeps nothing: what it needs to know again is stored at the broker."""
 
-    def __init__(self, bus: Bus, planner: Planner, arrivals: Arrivals) -> None:
+    def __init__(self, bus: Bus, planner: Planner, arrivals: Arrivals, holding: Holding | None = None) -> None:
         """Run jobs by a planner over a bus."""
         self._bus = bus
         self._planner = planner
         self._arrivals = arrivals
+        self._holding = holding or Holding()
 
-    async def run(self, job: Job, local: Answerer | None = None) -> TaskResult:
+    async def run(self, job: Job, local: Round | None = None, reached: Reached = lambda _: None) -> TaskResult:
         """Return the terminal result of a job; steps that failed or came too late are errors in it.
+
+        What the broker does not take for a while is held and tried again until the job's time is up;
+        a run does not wait for that.
 
         Args:
             job: The job.
             local: How local steps are answered; by durable work messages unless given.
+            reached: Told of every state that the job comes to.
 
         Raises:
-            ContractError: ``unknown_answer``; ``overloaded`` or ``unavailable`` where
-                the broker would not take a step, so that the task should be tried again.
+            ContractError: ``unknown_answer``.
+            TaskOver: The job has a terminal result already.
+            IdTaken: The job is to make room for an older one of the same id.
         """
-        answer = local or self.durable
-        steps = self._planner.first(job.task)
-        answers = dict(zip((s.answer for s in steps), await _all([answer(job, s) for s in steps]), strict=True))
-        if ANALYSIS in job.task.wanted:
-            answers[ANALYSIS] = await self._analysis(job, answers, answer)
-        return self.finished(job, {name: answers[name] for name in job.task.wanted})
+        answer = local or partial(self.durable, reached=reached)
+        steps = self._planner.first(job.wanted)
+        answers = dict(zip((s.answer for s in steps), await answer(job, steps), strict=True))
+        reached(State.ANSWERED)
+        if ANALYSIS in job.wanted:
+            answers[ANALYSIS] = await self._analysis(job, answers, answer, reached)
+        return finished(job, {name: answers[name] for name in job.wanted}, self._bus.now())
 
-    async def _analysis(self, job: Job, answers: dict[str, Answer], answer: Answerer) -> Answer:
+    def refused(self, job: Job, error: ErrorInfo) -> dict[str, Answer]:
+        """Return the answers of a job that is refused as a whole."""
+        return self._planner.refused(job.wanted, error)
+
+    async def _analysis(self, job: Job, answers: Mapping[str, Answer], answer: Round, reached: Reached) -> Answer:
         match self._planner.analysis(job.address.data_class, answers):
             case Answer() as settled:
                 return settled
             case LocalStep() as summary:
-                return stand_in(await answer(job, summary))
+                return stand_in((await answer(job, [summary]))[0])
             case FrontierStep() as step:
-                return await self.durable(job, step)
+                given = await self.durable(job, [step], reached)
+                reached(State.ANALYSED)
+                return given[0]
 
-    async def durable(self, job: Job, step: Step) -> Answer:
-        """Publish one step, unless its result is there, and wait for that result."""
-        subject = subjects.result(job.address, step.agent, step.answer)
-        arrival = self._arrivals.expect(subject)
+    async def durable(self, job: Job, steps: Sequence[Step], reached: Reached = lambda _: None) -> list[Answer]:
+        """Publish steps, except those whose result is there, and wait for the results."""
+        waiting = self._arrivals.expect(job.address, job.lane, map(_part, steps))
         try:
-            found = await self._bus.read(subject) if job.seen_before else None
-            if found is None:
-                left_s = job.deadline - self._bus.now()
-                if left_s <= 0:
-                    return out_of_time(step.agent)
-                await self._publish(job, step, left_s)
-                found = await self._arrivals.wait(subject, arrival, job.deadline)
+            if job.seen_before:
+                await self._holding.until_done(lambda: self._arrivals.read(waiting))
+            refused = await self._publish(job, [step for step in steps if _part(step) in waiting.missing], reached)
+            waiting.missing -= refused.keys()
+            await self._arrivals.wait(waiting, job.deadline)
         finally:
-            arrival.cancel()
-        return out_of_time(step.agent) if found is None else _answer_in(found.body, job, step)
+            self._arrivals.forget(waiting)
+        answers = [refused.get(_part(step)) or self._answer(job, step, waiting.found.get(_part(step))) for step in steps]
+        if any(answer.error is not None and answer.error.code is ErrorCode.ID_CONFLICT for answer in answers):
+            await self._yield_to_older(job)
+        return answers
 
-    async def _publish(self, job: Job, step: Step, left_s: float) -> None:
-        match step:
-            case LocalStep():
-                subject = subjects.work(step.agent, job.lane, job.address)
-                body = WorkBody(digest=job.digest, timeout_s=left_s, request=job.input).to_bytes()
-            case FrontierStep():
-                subject = subjects.escalate(job.lane, job.address, step.answer)
-                body = EscalationStep(digest=job.digest, timeout_s=left_s, request=job.input, evidence=step.evidence).to_bytes()
-        await self._bus.store(subject, body, inject())  # there already: another replica published the same step
+    async def _publish(self, job: Job, steps: Sequence[Step], reached: Reached) -> dict[Part, Answer]:
+        """Publish steps, all at once; return the answers of those that cannot be published."""
+        bodies, headers = _Bodies(job, self._bus.now), inject()
 
-    def finished(self, job: Job, answers: dict[str, Answer]) -> TaskResult:
-        """Return the terminal result of a job with these answers."""
-        return TaskResult(
-            task_id=job.address.task_id,
-            tenant=job.address.tenant,
-            data_class=job.address.data_class,
-            status=status_of(answers),
-            answers=answers,
-            metadata=job.task.metadata,
-            digest=job.digest,
-            took_ms=round((self._bus.now() - job.arrived_at) * 1000, 3),
-        )
+        async def publish(step: Step) -> Answer | None:
+            subject = _subject(job, step)
+            try:
+                await self._holding.until_done(lambda: self._bus.store(subject, bodies.of(step), headers), bodies.patience_s)
+            except ContractError as error:
+                return _unpublished(job, step, error.info)
+            reached(State.FANNING_OUT)
+            return None
+
+        answers = await together([publish(step) for step in steps])
+        reached(State.ESCALATED if any(isinstance(step, FrontierStep) for step in steps) else State.AWAITING)
+        return {_part(step): answer for step, answer in zip(steps, answers, strict=True) if answer is not None}
+
+    @staticmethod
+    def _answer(job: Job, step: Step, body: bytes | None) -> Answer:
+        if body is None:
+            return out_of_time(step.agent)
+        try:
+            result = decode(StepResult, body)
+        except ContractError as error:
+            return Answer(error=ErrorInfo(code=ErrorCode.INVALID_OUTPUT, message=error.info.message, step=step.agent))
+        if result.digest != job.digest:
+            message = "this id was used for another text, whose answer is still kept"
+            return Answer(error=ErrorInfo(code=ErrorCode.ID_CONFLICT, message=message, step=step.agent))
+        return whole(result.answer, step.agent)
+
+    async def _yield_to_older(self, job: Job) -> None:
+        """Give way to the task whose results are in the way, if it came first and is in the mesh.
+
+        Two tasks have one id where a client submits both lanes at once, with different bodies. The older one goes on;
+        where its own answers were taken by the younger's, it says so in them. Were both to go on, both might end with holes.
+        """
+        done = await self._holding.until_done(lambda: self._bus.read(subjects.done(job.address)))
+        if done is not None:
+            raise TaskOver(done)
+        for lane in Lane:
+            subject = subjects.submit(lane, job.address)
+            other = await self._holding.until_done(lambda: self._bus.read(subject))  # noqa: B023 - awaited here
+            if other is not None and other.sequence < job.sequence and digest_of(other.body) != job.digest:
+                raise IdTaken
 
 
-async def _all(waiting: Sequence[Coroutine[Any, Any, Answer]]) -> list[Answer]:
-    tasks = [asyncio.create_task(one) for one in waiting]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
+class _Bodies:
+    """The bodies of one job's steps: all local ones are alike, so they are made once, and anew when time has passed."""
+
+    def __init__(self, job: Job, now: Callable[[], float]) -> None:
+        self._job = job
+        self._now = now
+        self._local = b""
+        self._made_with_s = 0.0
+
+    def patience_s(self) -> float:
+        return 0.0 if self._job.is_run else self._left_s()
+
+    def _left_s(self) -> float:
+        return self._job.deadline - self._now()
+
+    def of(self, step: Step) -> bytes:
+        left_s = self._left_s()
+        if left_s <= 0:
+            raise ContractError(ErrorCode.EXPIRED, "the time budget was used up before this was published")
+        if isinstance(step, FrontierStep):
+            request = self._job.input()
+            return EscalationStep(digest=self._job.digest, timeout_s=left_s, request=request, evidence=step.evidence).to_bytes()
+        if not self._local or self._made_with_s - left_s > STALE_S:
+            self._local = WorkBody(digest=self._job.digest, timeout_s=left_s, request=self._job.input()).to_bytes()
+            self._made_with_s = left_s
+        return self._local
 
 
-def _answer_in(body: bytes, job: Job, step: Step) -> Answer:
-    try:
-        result = decode(StepResult, body)
-    except ContractError as error:
-        return Answer(error=ErrorInfo(code=ErrorCode.INVALID_OUTPUT, message=error.info.message, step=step.agent))
-    if result.digest != job.digest:
-        return Answer(error=ErrorInfo(code=ErrorCode.ID_CONFLICT, message="the stored result is about another text", step=step.agent))
-    return whole(result.answer, step.agent)
+def _part(step: Step) -> Part:
+    return (step.agent, step.answer)
+
+
+def _subject(job: Job, step: Step) -> str:
+    if isinstance(step, FrontierStep):
+        return subjects.escalate(job.lane, job.address, step.answer)
+    return subjects.work(step.agent, job.lane, job.address)
+
+
+def _unpublished(job: Job, step: Step, error: ErrorInfo) -> Answer:
+    """Return the answer of a step that the broker did not take."""
+    if error.code is ErrorCode.EXPIRED or (error.code in PASSES and not job.is_run):
+        return out_of_time(step.agent, f"not begun within the time budget: {error.message}")
+    return Answer(error=error.model_copy(update={"step": step.agent}))

@@ -1,140 +1,84 @@
 """The durable door: a submission is the lease on its task.
 
-It stays un-acknowledged while the task is worked on, renewed by one ticker, and
-is acknowledged only after the terminal result is stored. The states a replica can
-die in, and what follows from each:
+It stays un-acknowledged while the task is worked on, renewed again and again, and
+is acknowledged only after the terminal result is stored. :class:`State` names what a
+replica can die in, and what follows.
 
-- before any step is published: redelivered after the ack wait, begun anew;
-- with steps published or results in: redelivered; results that are there are read,
-  steps that are not are published again, which the broker refuses where they still wait;
-- after the terminal result is stored, before the acknowledgement: redelivered, the
-  result is found, acknowledged;
-- after the acknowledgement: nothing is left to do.
+A lease goes back to the broker only where this replica stops, dies, or fails for
+a reason of its own. These deliveries are counted, and a submission that has had too many
+is given up. What fails because the broker is full or away is held and tried again here.
 """
 
 import asyncio
 import contextlib
+from typing import Final
 
-from smallmesh.bus import Bus, Delivery
-from smallmesh.dead_letters import bury
+from smallmesh.bus import Delivery
 from smallmesh.retry import RetryPolicy, error_of
-from smallmesh.telemetry import inject, logger, names, span
-from smallmesh_contracts import (
-    Address,
-    ContractError,
-    ErrorCode,
-    ErrorInfo,
-    Lane,
-    Status,
-    TaskResult,
-    decode,
-    decode_task,
-    digest_of,
-    subjects,
-)
-from smallmesh_orchestrator.flow import Flow, Job
+from smallmesh.telemetry import logger
+from smallmesh_orchestrator.lease import Lease
+from smallmesh_orchestrator.renewing import Renewals
+from smallmesh_orchestrator.submissions import ORIGIN, Submissions
 
-ORIGIN = "orchestrator"
-MAX_DELIVERIES = 20
-"""A submission that so many replicas died of, or handed back, is given up."""
-_RETRYABLE = frozenset({ErrorCode.OVERLOADED, ErrorCode.UNAVAILABLE})
+HAND_BACK_S: Final = 0.1
+"""A replica that stops has left its consumers by then, so that it is not handed the same lease again."""
 
 
 class Leases:
-    """Takes submissions and sees each to its one terminal result."""
+    """Holds submissions until each has its one terminal result."""
 
-    def __init__(self, bus: Bus, flow: Flow, renew_s: float, retry: RetryPolicy | None = None) -> None:
-        """Hold leases, renewing each every ``renew_s`` seconds."""
-        self._bus = bus
-        self._flow = flow
-        self._renew_s = renew_s
-        self._retry = retry or RetryPolicy(max_deliveries=MAX_DELIVERIES)
-        self._held: set[Delivery] = set()
+    def __init__(self, submissions: Submissions, renewals: Renewals, retry: RetryPolicy | None = None) -> None:
+        """Hold what ``submissions`` works out, renewed by ``renewals``; what fails here is handed back as ``retry`` says."""
+        self._submissions = submissions
+        self._renewals = renewals
+        self._retry = retry or RetryPolicy()
+        self._held: dict[tuple[int, str], Lease] = {}
+        self._closing = False
 
-    async def renew(self) -> None:
-        """Renew every lease held, for as long as this runs: one ticker a replica."""
-        while True:
-            await asyncio.sleep(self._renew_s)
-            for delivery in list(self._held):
-                with contextlib.suppress(Exception):  # not connected: the broker will redeliver
-                    await delivery.in_progress()
+    def hand_back(self) -> None:
+        """Give every lease back at once, except those whose results are all in: they end within a moment."""
+        self._closing = True
+        for lease in list(self._held.values()):
+            if not lease.ends_soon:
+                lease.worker.cancel()
 
     async def handle(self, delivery: Delivery) -> None:
-        """Work on one submission until its result is stored, then acknowledge it."""
-        address, lane = subjects.address_of(delivery.subject), subjects.lane_of(delivery.subject)
-        attributes = {
-            names.TASK_ID: address.task_id,
-            names.TENANT: address.tenant,
-            names.DATA_CLASS: address.data_class.value,
-            names.LANE: lane.value,
-            names.DELIVERIES: delivery.deliveries,
-            names.MESSAGING_SYSTEM: names.NATS,
-        }
-        self._held.add(delivery)
-        try:
-            with span(names.PROCESS_TASK, "consumer", headers=delivery.headers, attributes=attributes):
-                await self._see_to(delivery, address, lane)
-        except asyncio.CancelledError:  # this replica is stopping: another shall have it at once
-            await asyncio.shield(delivery.retry(0.0))
-            raise
-        finally:
-            self._held.discard(delivery)
+        """Hold one submission while it is worked on."""
+        if self._closing:
+            await delivery.retry(HAND_BACK_S)
+        elif (mine := self._held.get(_key(delivery))) is not None:
+            self._adopt(mine, delivery)
+        else:
+            await self._hold(delivery)
 
-    async def _see_to(self, delivery: Delivery, address: Address, lane: Lane) -> None:
-        digest = digest_of(delivery.body)
+    def _adopt(self, lease: Lease, delivery: Delivery) -> None:
+        """Go on with a lease that came again: its window passed while the connection was away, and nobody else has it."""
+        self._renewals.remove(lease.delivery)
+        self._renewals.add(delivery)
+        lease.delivery = delivery
+
+    async def _hold(self, delivery: Delivery) -> None:
+        lease = self._held[_key(delivery)] = Lease(delivery)
+        self._renewals.add(delivery)
         try:
-            if not await self._is_over(delivery, address, digest):
-                await self._finish(delivery, await self._result(delivery, address, lane, digest))
-            await delivery.ack()
+            await self._submissions.work(lease)
+        except asyncio.CancelledError:  # this replica is stopping: another shall have it at once
+            logger().info("task_handed_back", subject=delivery.subject, state=lease.state.name)
+            await asyncio.shield(self._back(lease, HAND_BACK_S))
+            raise
         except Exception as error:  # noqa: BLE001 - whatever it was, the submission must not be lost
             info = error_of(error, ORIGIN)
-            logger().warning("task_retried", task_id=address.task_id, tenant=address.tenant, code=info.code.value, reason=info.message)
-            await delivery.retry(self._retry.delay_s(delivery.deliveries))
+            logger().warning("task_retried", subject=delivery.subject, state=lease.state.name, code=info.code.value, reason=info.message)
+            await self._back(lease, self._retry.delay_s(lease.delivery.deliveries))
+        finally:
+            self._renewals.remove(lease.delivery)
+            del self._held[_key(delivery)]
 
-    async def _is_over(self, delivery: Delivery, address: Address, digest: str) -> bool:
-        """Tell whether the task has its terminal result; another text under the same id is a dead letter."""
-        done = await self._bus.read(subjects.done(address))
-        if done is None:
-            return False
-        if decode(TaskResult, done.body).digest != digest:
-            message = "this id belongs to a task with another body"
-            await bury(self._bus, delivery, ORIGIN, ErrorInfo(code=ErrorCode.ID_CONFLICT, message=message))
-        return True
+    async def _back(self, lease: Lease, delay_s: float) -> None:
+        with contextlib.suppress(Exception):  # not connected: it goes back by itself, when its window has passed
+            await lease.delivery.retry(delay_s)
 
-    async def _result(self, delivery: Delivery, address: Address, lane: Lane, digest: str) -> TaskResult:
-        """Work the task out. A failure that another try may cure is raised; any other is the result."""
-        try:
-            self._retry.check(delivery.deliveries)
-            task = decode_task(delivery.body, address, lane)
-            job = Job(address, lane, task, digest, delivery.arrived_at, seen_before=delivery.deliveries > 1)
-            return await self._flow.run(job)
-        except ContractError as error:
-            if error.info.code in _RETRYABLE:
-                raise
-            return self._failed(delivery, address, digest, error.info)
 
-    def _failed(self, delivery: Delivery, address: Address, digest: str, error: ErrorInfo) -> TaskResult:
-        return TaskResult(
-            task_id=address.task_id,
-            tenant=address.tenant,
-            data_class=address.data_class,
-            status=Status.FAILED,
-            error=error,
-            digest=digest,
-            took_ms=round((self._bus.now() - delivery.arrived_at) * 1000, 3),
-        )
-
-    async def _finish(self, delivery: Delivery, result: TaskResult) -> None:
-        if result.error is not None:
-            await bury(self._bus, delivery, ORIGIN, result.error)
-        subject = subjects.done(Address(result.tenant, result.data_class, result.task_id))
-        first = await self._bus.store(subject, result.to_bytes(), inject())
-        logger().info(
-            "task_done",
-            task_id=result.task_id,
-            tenant=result.tenant,
-            status=result.status.value,
-            code=result.error.code.value if result.error else None,
-            took_ms=result.took_ms,
-            first=first,
-        )
+def _key(delivery: Delivery) -> tuple[int, str]:
+    """Return what tells one submission from another, even in a stream that was made anew."""
+    return (delivery.sequence, delivery.subject)

@@ -1,11 +1,11 @@
 """Which step comes next: pure, from the task, the catalogue and the answers so far."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from smallmesh.catalogue import Catalogue
-from smallmesh_contracts import AnalysisResult, Answer, ContractError, DataClass, ErrorCode, ErrorInfo, Evidence, Status, Task
+from smallmesh_contracts import AnalysisResult, Answer, ContractError, DataClass, ErrorCode, ErrorInfo, Evidence, Status
 from smallmesh_orchestrator.policy import Policy
 
 COMPLEXITY = "complexity"
@@ -42,7 +42,7 @@ class Planner:
     catalogue: Catalogue
     policy: Policy
 
-    def first(self, task: Task) -> tuple[LocalStep, ...]:
+    def first(self, wanted: Sequence[str]) -> tuple[LocalStep, ...]:
         """Return the steps that need nothing but the text; all of them may run at once.
 
         Where an analysis is wanted the router's verdict is needed too.
@@ -50,12 +50,12 @@ class Planner:
         Raises:
             ContractError: ``unknown_answer``.
         """
-        unknown = [answer for answer in task.wanted if self.catalogue.giver(answer) is None]
+        unknown = [answer for answer in wanted if self.catalogue.giver(answer) is None]
         if unknown:
             known = ", ".join(self.catalogue.answers)
             raise ContractError(ErrorCode.UNKNOWN_ANSWER, f"nobody gives {', '.join(unknown)}; there are: {known}")
-        wanted = dict.fromkeys((*task.wanted, COMPLEXITY) if ANALYSIS in task.wanted else task.wanted)
-        return tuple(self._local(answer) for answer in wanted if answer != ANALYSIS)
+        needed = dict.fromkeys((*wanted, COMPLEXITY) if ANALYSIS in wanted else wanted)
+        return tuple(self._local(answer) for answer in needed if answer != ANALYSIS)
 
     def analysis(self, data_class: DataClass, answers: Answers) -> Step | Answer:
         """Return how the wanted analysis is to be had once the first steps are in, or what it is.
@@ -73,6 +73,24 @@ class Planner:
         except ContractError as refused:
             return Answer(error=refused.info)
         return FrontierStep(self._giver(ANALYSIS), ANALYSIS, Evidence(agent=self._giver(COMPLEXITY), answer=COMPLEXITY))
+
+    def parts(self, wanted: Sequence[str]) -> tuple[tuple[str, str], ...]:
+        """Return agent and answer of every result that says something about the wanted answers."""
+        needed = dict.fromkeys((*wanted, COMPLEXITY, SUMMARY) if ANALYSIS in wanted else wanted)
+        return tuple((giver, answer) for answer in needed if (giver := self.catalogue.giver(answer)) is not None)
+
+    def cut_short(self, data_class: DataClass, wanted: Sequence[str], answers: Answers) -> dict[str, Answer]:
+        """Return every wanted answer of a cancelled task: those that are there, and errors in the place of the others."""
+        cut = {name: answers.get(name) or cancelled(self.catalogue.giver(name)) for name in wanted}
+        if ANALYSIS in wanted and ANALYSIS not in answers and COMPLEXITY in answers:
+            settled = self.analysis(data_class, answers)
+            if isinstance(settled, Answer):
+                cut[ANALYSIS] = settled
+        return cut
+
+    def refused(self, wanted: Sequence[str], error: ErrorInfo) -> dict[str, Answer]:
+        """Return every wanted answer of a task that was refused as a whole."""
+        return {name: Answer(error=error.model_copy(update={"step": self.catalogue.giver(name)})) for name in wanted}
 
     def _summary(self) -> LocalStep | Answer:
         try:
@@ -118,6 +136,11 @@ def whole(answer: Answer, agent: str) -> Answer:
     return answer
 
 
-def out_of_time(agent: str) -> Answer:
+def out_of_time(agent: str, why: str = "no answer within the time budget") -> Answer:
     """Return the answer of a step that did not come in time."""
-    return Answer(error=ErrorInfo(code=ErrorCode.EXPIRED, message="no answer within the time budget", step=agent))
+    return Answer(error=ErrorInfo(code=ErrorCode.EXPIRED, message=why, step=agent))
+
+
+def cancelled(agent: str | None) -> Answer:
+    """Return the answer of a step that was not there when its task was cancelled."""
+    return Answer(error=ErrorInfo(code=ErrorCode.CANCELLED, message="the task was cancelled before this was answered", step=agent))

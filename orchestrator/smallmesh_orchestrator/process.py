@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import smallmesh
-from smallmesh.bus.layout import lease_consumers
+from smallmesh.bus import Subscription
+from smallmesh.bus.layout import lease_consumers, mover_consumer
 from smallmesh.bus.nats import NatsBus
 from smallmesh.catalogue import Catalogue
 from smallmesh.serving.process import Life, announce, run_process
@@ -13,11 +15,15 @@ from smallmesh.settings import Settings
 from smallmesh.tasks import end
 from smallmesh_contracts import DataClass
 from smallmesh_orchestrator.arrivals import Arrivals
+from smallmesh_orchestrator.cancelling import Cancelling
 from smallmesh_orchestrator.flow import Flow
-from smallmesh_orchestrator.leases import ORIGIN, Leases
+from smallmesh_orchestrator.leases import Leases
+from smallmesh_orchestrator.mover import MOVER_SLOTS, Mover
 from smallmesh_orchestrator.plan import Planner
 from smallmesh_orchestrator.policy import Policy
+from smallmesh_orchestrator.renewing import Renewals
 from smallmesh_orchestrator.runs import Runs
+from smallmesh_orchestrator.submissions import ORIGIN, Submissions
 
 RENEWALS_A_WAIT = 3
 
@@ -39,16 +45,26 @@ async def _orchestrate(classes: tuple[DataClass, ...], life: Life, chosen: Setti
         stack.push_async_callback(bus.close)
         stack.callback(life.end)
         consumers = lease_consumers(classes, chosen.lease_ack_wait_s)
-        for consumer in consumers:
+        for consumer in (*consumers, mover_consumer()):
             await bus.check_consumer(consumer)
-        arrivals = Arrivals(bus)
+        renewals = Renewals(chosen.lease_ack_wait_s / RENEWALS_A_WAIT)
+        stack.push_async_callback(end, asyncio.create_task(renewals.run()))
+        arrivals = Arrivals(bus, on_gap=renewals.all_now)
         await arrivals.start(classes)
         stack.push_async_callback(arrivals.stop)
         flow = Flow(bus, planner, arrivals)
-        leases = Leases(bus, flow, chosen.lease_ack_wait_s / RENEWALS_A_WAIT)
-        stack.push_async_callback(end, asyncio.create_task(leases.renew()))
-        for consumer in consumers:
-            taking = await bus.consume(consumer, leases.handle, slots=chosen.in_flight)
-            stack.push_async_callback(taking.stop)
-        await announce(Runs(bus, flow).service(classes, smallmesh.__version__), bus, chosen, stack)
+        leases = Leases(Submissions(bus, flow, arrivals), renewals)
+        taking = [await bus.consume(consumer, leases.handle, slots=chosen.in_flight) for consumer in consumers]
+        taking.append(await bus.consume(mover_consumer(), Mover(bus, planner.catalogue).handle, slots=MOVER_SLOTS))
+        stack.push_async_callback(_stop, taking, leases)
+        spec = Runs(bus, flow).service(classes, smallmesh.__version__)
+        await announce(replace(spec, endpoints=(*spec.endpoints, *Cancelling(bus, planner).endpoints(classes))), bus, chosen, stack)
         await life.ended()
+
+
+async def _stop(taking: Sequence[Subscription], leases: Leases) -> None:
+    """Take nothing more, and hand back what is in hand."""
+    stopping = [asyncio.create_task(one.stop()) for one in taking]
+    await asyncio.sleep(0)  # each has heard of it: nothing is taken any more
+    leases.hand_back()
+    await asyncio.gather(*stopping)

@@ -1,7 +1,7 @@
 """The run door: a whole task while the caller waits, at most once, nothing stored that need not be."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from smallmesh.bus import Bus, Call, Endpoint, Reply, ServiceSpec
 from smallmesh.retry import error_of
@@ -13,16 +13,18 @@ from smallmesh_contracts import (
     DataClass,
     ErrorInfo,
     Lane,
-    Status,
     TaskResult,
     decode,
     decode_task,
     digest_of,
     subjects,
 )
-from smallmesh_orchestrator.flow import Flow, Job
-from smallmesh_orchestrator.leases import ORIGIN
+from smallmesh_orchestrator.flow import Flow
+from smallmesh_orchestrator.job import Job
 from smallmesh_orchestrator.plan import ANALYSIS, COMPLEXITY, LocalStep, whole
+from smallmesh_orchestrator.results import failed, took_ms
+from smallmesh_orchestrator.submissions import ORIGIN
+from smallmesh_orchestrator.together import together
 
 RUN_SLOTS = 256
 
@@ -57,16 +59,21 @@ class Runs:
         arrived_at = self._bus.now()
         try:
             task = decode_task(call.body, address, Lane.INTERACTIVE, names_id=False)
-            return await self._flow.run(Job(address, Lane.INTERACTIVE, task, digest_of(call.body), arrived_at), self._ask)
+            job = Job.of(task, address, Lane.INTERACTIVE, call.body, digest=digest_of(call.body), arrived_at=arrived_at)
+            return await self._flow.run(job, self._round)
         except Exception as error:  # noqa: BLE001 - the caller gets every failure as a typed error
-            return _failed(call, address, error_of(error, ORIGIN), took_ms=round((self._bus.now() - arrived_at) * 1000, 3))
+            return _failed(call, address, error_of(error, ORIGIN), took_ms=took_ms(arrived_at, self._bus.now()))
 
-    async def _ask(self, job: Job, step: LocalStep) -> Answer:
-        if step.answer == COMPLEXITY and ANALYSIS in job.task.wanted:
-            return await self._flow.durable(job, step)
+    async def _round(self, job: Job, steps: Sequence[LocalStep]) -> list[Answer]:
+        body = job.input().to_bytes()
+        return await together([self._answer(job, step, body) for step in steps])
+
+    async def _answer(self, job: Job, step: LocalStep, body: bytes) -> Answer:
+        if step.answer == COMPLEXITY and ANALYSIS in job.wanted:
+            return (await self._flow.durable(job, [step]))[0]
         left_s = job.deadline - self._bus.now()
         try:
-            reply = await self._bus.request(subjects.ask(step.agent), job.input.to_bytes(), inject(), timeout_s=max(left_s, 0.001))
+            reply = await self._bus.request(subjects.ask(step.agent), body, inject(), timeout_s=max(left_s, 0.001))
             return whole(decode(Answer, reply.body), step.agent)
         except ContractError as error:
             return Answer(error=error.info.model_copy(update={"step": step.agent}))
@@ -78,15 +85,7 @@ def _new_address(call: Call) -> Address:
 
 
 def _failed(call: Call, address: Address, error: ErrorInfo, *, took_ms: float) -> TaskResult:
-    return TaskResult(
-        task_id=address.task_id,
-        tenant=address.tenant,
-        data_class=address.data_class,
-        status=Status.FAILED,
-        error=error,
-        digest=digest_of(call.body),
-        took_ms=took_ms,
-    )
+    return failed(address, error, body=call.body, digest=digest_of(call.body), took_ms=took_ms)
 
 
 def _refusal(call: Call, error: ErrorInfo) -> bytes:

@@ -31,10 +31,14 @@ from smallmesh_contracts import (
     subjects,
 )
 from smallmesh_orchestrator.arrivals import Arrivals
-from smallmesh_orchestrator.flow import Flow, Job
+from smallmesh_orchestrator.flow import Flow
+from smallmesh_orchestrator.holding import Holding
+from smallmesh_orchestrator.job import Job
 from smallmesh_orchestrator.leases import Leases
 from smallmesh_orchestrator.plan import Planner
 from smallmesh_orchestrator.policy import Policy
+from smallmesh_orchestrator.renewing import Renewals
+from smallmesh_orchestrator.submissions import Submissions
 from tests.support.patience import until
 
 AGENTS = {"sentiment": "sentiment", "ner": "entities", "summarizer": "summary", "complexity_router": "complexity"}
@@ -101,17 +105,27 @@ class WatchedBus(MemoryBus):
 
 
 class Town:
-    """The bus, its agents and as many orchestrator replicas as are started."""
+    """The bus, its agents and as many orchestrator replicas as are started.
+
+    Attributes:
+        answers: What each agent says.
+        about_text: Whether agents say which text they were given instead.
+        worked: Who was given work, by name, in the order of their steps.
+        leases: How often each submission that came had been delivered.
+    """
 
     def __init__(self) -> None:
         """Build; nobody works yet."""
         self.bus = WatchedBus()
         self.planner = Planner(catalogue(), Policy())
+        self.holding = Holding(RetryPolicy(base_s=0.01, cap_s=0.05, jitter=lambda: 0.0))
         self.answers = dict(ANSWERS)
+        self.about_text = False
         self.held: dict[str, asyncio.Event] = {}
         self.worked: list[str] = []
         self.leases: list[int] = []
         self._ends: list[Callable[[], Awaitable[None]]] = []
+        self._leases: list[Leases] = []
 
     # ------------------------------------------------------------ who works
 
@@ -129,10 +143,11 @@ class Town:
             self.worked.append(name)
             if answer in self.held:
                 await self.held[answer].wait()
-            digest = json.loads(delivery.body)["digest"]
+            step = json.loads(delivery.body)
+            given = Answer(value={"about": step["request"]["text"]}) if self.about_text else self.answers[answer]
             await self.bus.store(
                 subjects.result(subjects.address_of(delivery.subject), name, answer),
-                StepResult(digest=digest, answer=self.answers[answer]).to_bytes(),
+                StepResult(digest=step["digest"], answer=given).to_bytes(),
             )
             await delivery.ack()
 
@@ -145,27 +160,34 @@ class Town:
 
     async def flow(self) -> Flow:
         """Return a flow that hears of results."""
-        arrivals = Arrivals(self.bus)
+        return (await self._listening())[0]
+
+    async def _listening(self) -> tuple[Flow, Arrivals]:
+        arrivals = Arrivals(self.bus, self.holding)
         await arrivals.start(DataClass)
         self._ends.append(arrivals.stop)
-        return Flow(self.bus, self.planner, arrivals)
+        return Flow(self.bus, self.planner, arrivals, self.holding), arrivals
 
     async def orchestrate(
-        self, *, renew_s: float | None = None, ack_wait_s: float = 30.0, max_deliveries: int = 20
+        self, *, renew_s: float | None = None, ack_wait_s: float = 30.0, max_deliveries: int = 20, slots: int = 8
     ) -> Callable[[], Awaitable[None]]:
         """Start an orchestrator replica; return what stops it."""
-        retry = RetryPolicy(max_deliveries=max_deliveries, base_s=0.01, cap_s=0.05, jitter=lambda: 0.0)
-        leases = Leases(self.bus, await self.flow(), renew_s or 10.0, retry)
+        flow, arrivals = await self._listening()
+        renewals = Renewals(renew_s or 10.0)
+        submissions = Submissions(self.bus, flow, arrivals, holding=self.holding, max_deliveries=max_deliveries)
+        leases = Leases(submissions, renewals, self.holding.retry)
+        self._leases.append(leases)
 
         async def handle(delivery: Delivery) -> None:
             self.leases.append(delivery.deliveries)
             await leases.handle(delivery)
 
-        taking = [await self.bus.consume(c, handle, slots=8) for c in lease_consumers(DataClass, ack_wait_s)]
-        renewing = asyncio.create_task(leases.renew())
+        taking = [await self.bus.consume(c, handle, slots=slots) for c in lease_consumers(DataClass, ack_wait_s)]
+        renewing = asyncio.create_task(renewals.run())
 
         async def stop() -> None:
             renewing.cancel()
+            leases.hand_back()
             for one in taking:
                 await one.stop()
 
@@ -177,6 +199,10 @@ class Town:
         for end in reversed(self._ends):
             with contextlib.suppress(asyncio.CancelledError):
                 await end()
+
+    def in_hand(self) -> int:
+        """Return how many submissions the replicas have in hand."""
+        return sum(len(leases._held) for leases in self._leases)
 
     # ------------------------------------------------------------ what a client does
 
@@ -201,9 +227,16 @@ class Town:
         await self.submit(address, body, lane)
         return await self.done(address)
 
-    def job(self, address: Address, task: Task, *, lane: Lane = Lane.INTERACTIVE, seen_before: bool = False) -> Job:
+    @staticmethod
+    def named(address: Address) -> dict[str, object]:
+        """Return the fields of a result that say whose it is."""
+        return {"task_id": address.task_id, "tenant": address.tenant, "data_class": address.data_class}
+
+    def job(self, address: Address, task: Task, *, lane: Lane = Lane.INTERACTIVE, seen_before: bool = False, sequence: int = 1) -> Job:
         """Return a job that has just arrived."""
-        return Job(address, lane, task, digest_of(task.to_bytes()), self.bus.now(), seen_before=seen_before)
+        body = task.to_bytes()
+        arrived_at = self.bus.now()
+        return Job.of(task, address, lane, body, digest=digest_of(body), arrived_at=arrived_at, sequence=sequence, seen_before=seen_before)
 
     # ------------------------------------------------------------ what an operator sees
 

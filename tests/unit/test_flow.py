@@ -20,6 +20,7 @@ from smallmesh_contracts import (
     digest_of,
     subjects,
 )
+from smallmesh_orchestrator import flow
 from tests.support.patience import until
 from tests.support.town import ANSWERS, COMPLEX, SUMMARY, TEXT, Town, failed
 
@@ -120,13 +121,59 @@ async def test_an_answer_that_nobody_gives_is_said_so_with_what_there_is(town, n
     assert town.bus.tried == []
 
 
-async def test_a_stream_that_takes_no_step_raises_overloaded(town, new_address):
+async def test_a_step_that_finds_no_room_is_held_until_there_is_some(town, new_address):
+    await town.hire()
+    town.bus.full.add("SLM_WORK")
+    running = asyncio.create_task((await town.flow()).run(town.job(new_address(), Task(text=TEXT))))
+
+    await until(lambda: len(town.bus.tried) >= 3, "more than one try")
+    assert town.bus.took == []
+    town.bus.full.clear()
+
+    assert (await running).status is Status.COMPLETED
+
+
+async def test_a_step_that_finds_no_room_in_its_time_is_expired_and_says_why(town, new_address):
     town.bus.full.add("SLM_WORK")
 
-    with pytest.raises(ContractError) as refused:
-        await (await town.flow()).run(town.job(new_address(), Task(text=TEXT)))
+    result = await (await town.flow()).run(town.job(new_address(), Task(text=TEXT, timeout_s=0.1)))
 
-    assert refused.value.info.code is ErrorCode.OVERLOADED
+    assert result.status is Status.EXPIRED
+    assert {a.error.step for a in result.answers.values()} == {"sentiment", "ner", "summarizer", "complexity_router"}
+    assert "SLM_WORK is full" in result.answers["sentiment"].error.message
+
+
+async def test_a_step_that_had_to_wait_for_room_has_only_the_time_that_is_left(town, new_address, monkeypatch):
+    monkeypatch.setattr(flow, "STALE_S", 0.0)
+    address, task = new_address(), Task(text=TEXT, wanted=("sentiment",), timeout_s=20.0)
+    town.bus.full.add("SLM_WORK")
+    running = asyncio.create_task((await town.flow()).run(town.job(address, task)))
+    await until(lambda: town.bus.tried, "a first try")
+
+    town.bus.ahead_s = 5.0
+    town.bus.full.clear()
+    message = await until(lambda: town.bus.read(subjects.work("sentiment", Lane.INTERACTIVE, address)), "the step")
+
+    assert decode(Step, message.body).timeout_s == pytest.approx(15.0, abs=1.0)
+    running.cancel()
+
+
+async def test_a_step_that_may_not_be_published_is_an_error_of_its_own_answer_only(town, new_address, monkeypatch):
+    await town.hire()
+    store = town.bus.store
+
+    async def denied(subject, *rest, **named):
+        if ".work.ner." in subject:
+            raise ContractError(ErrorCode.UNAUTHORIZED, "not permitted")
+        return await store(subject, *rest, **named)
+
+    monkeypatch.setattr(town.bus, "store", denied)
+
+    result = await (await town.flow()).run(town.job(new_address(), Task(text=TEXT)))
+
+    assert result.status is Status.PARTIAL
+    assert (result.answers["entities"].error.code, result.answers["entities"].error.step) == (ErrorCode.UNAUTHORIZED, "ner")
+    assert result.answers["sentiment"].error is None
 
 
 async def test_a_task_seen_before_reads_what_is_stored_and_publishes_only_what_is_missing(town, new_address):
@@ -164,6 +211,14 @@ async def test_a_stored_result_about_another_text_is_never_used(town, new_addres
 
     assert result.answers["sentiment"].value is None
     assert result.answers["sentiment"].error.code is ErrorCode.ID_CONFLICT
+
+
+async def test_a_replay_says_in_its_result_what_it_repeats(town, new_address):
+    await town.hire()
+
+    result = await (await town.flow()).run(town.job(new_address(), Task(text=TEXT, replay_of="first")))
+
+    assert result.replay_of == "first"
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff", b"[]", b'{"digest": 1}'])

@@ -8,6 +8,7 @@ import pytest
 from smallmesh_contracts import (
     Address,
     Answer,
+    ContractError,
     DataClass,
     ErrorCode,
     Lane,
@@ -20,8 +21,9 @@ from smallmesh_contracts import (
     limits,
     subjects,
 )
+from smallmesh_orchestrator import arrivals, submissions
 from tests.support.patience import until
-from tests.support.town import ANSWERS, COMPLEX, TEXT, Town, failed
+from tests.support.town import AGENTS, ANSWERS, COMPLEX, TEXT, Town, failed
 
 
 @pytest.fixture
@@ -203,6 +205,20 @@ async def test_after_a_replica_died_another_reads_what_is_stored_and_publishes_o
     assert sorted(town.worked) == ["complexity_router", "ner", "summarizer"]
 
 
+async def test_a_replica_that_was_stopped_in_between_reads_what_others_have_done_since(town, new_address, monkeypatch):
+    monkeypatch.setattr(arrivals.Arrivals, "was_away", True)
+    address, task = new_address(), Task(text=TEXT)
+    stored = StepResult(digest=digest_of(task.to_bytes()), answer=Answer(value={"label": "from others"}))
+    await town.bus.store(subjects.result(address, "sentiment", "sentiment"), stored.to_bytes())
+    await town.hire()
+    await town.orchestrate()
+
+    result = await town.whole(address, task)
+
+    assert result.answers["sentiment"].value == {"label": "from others"}
+    assert sorted(town.worked) == ["complexity_router", "ner", "summarizer"]
+
+
 async def test_a_result_that_was_stored_before_the_acknowledgement_was_lost_is_acknowledged_only(town, new_address):
     address, task = new_address(), Task(text=TEXT)
     first = TaskResult(
@@ -215,6 +231,7 @@ async def test_a_result_that_was_stored_before_the_acknowledgement_was_lost_is_a
     )
     await town.bus.store(subjects.done(address), first.to_bytes())
     await town.submit(address, task)
+    town.bus.kept[subjects.submit(Lane.INTERACTIVE, address)].deliveries = 1
     await town.orchestrate()
 
     await town.settled(address)
@@ -226,10 +243,11 @@ async def test_a_result_that_was_stored_before_the_acknowledgement_was_lost_is_a
 async def test_two_replicas_that_both_believe_they_own_a_task_make_one_result(town, new_address):
     held = town.hold("summary")
     await town.hire()
-    for _ in range(2):
-        await town.orchestrate(ack_wait_s=0.1)  # and nobody renews in time
+    await town.orchestrate(ack_wait_s=0.1, slots=1)  # and nobody renews in time
     address = new_address()
     await town.submit(address, Task(text=TEXT))
+    await until(lambda: town.leases, "a first owner")
+    await town.orchestrate()
 
     await until(lambda: len(town.leases) >= 2, "a second owner")
     held.set()
@@ -270,34 +288,66 @@ async def test_a_replica_that_stops_hands_its_lease_on_at_once(town, new_address
     assert town.leases == [1, 2]
 
 
-async def test_an_overloaded_stream_of_work_delays_a_task_and_loses_nothing(town, new_address):
+async def test_an_overloaded_stream_of_work_delays_a_task_and_costs_no_delivery(town, new_address):
     await town.hire()
     await town.orchestrate()
     town.bus.full.add("SLM_WORK")
     address = new_address()
     await town.submit(address, Task(text=TEXT))
 
-    await until(lambda: len(town.leases) >= 2, "a second try")
+    await until(lambda: sum(".work." in s for s in town.bus.tried) >= 3, "more than one try")
     assert await town.bus.read(subjects.done(address)) is None
     town.bus.full.clear()
 
     assert (await town.done(address)).status is Status.COMPLETED
-    assert town.dead() == []
+    assert (town.dead(), town.leases) == ([], [1])
 
 
-async def test_a_result_that_cannot_be_stored_keeps_its_lease(town, new_address):
+async def test_a_result_that_finds_no_room_is_held_until_there_is_some_however_long_that_takes(town, new_address):
     await town.hire()
     await town.orchestrate(max_deliveries=2)
     town.bus.full.add("SLM_DONE")
     address = new_address()
-    await town.submit(address, Task(text=TEXT))
+    await town.submit(address, Task(text=TEXT, timeout_s=0.1))
 
-    await until(lambda: len(town.leases) >= 4, "more tries than are allowed")
+    await until(lambda: sum(".done." in s for s in town.bus.tried) >= 5, "more tries than a submission may have deliveries")
     assert await town.bus.read(subjects.submit(Lane.INTERACTIVE, address)) is not None
     town.bus.full.clear()
 
-    assert (await town.done(address)).error.code is ErrorCode.INTERNAL
-    assert len(dones(town)) == 1
+    assert (await town.done(address)).status is Status.COMPLETED
+    assert town.leases == [1]
+
+
+async def test_a_dead_letter_that_finds_no_room_is_held_and_the_result_with_it(town, new_address):
+    await town.orchestrate(max_deliveries=1)
+    town.bus.full.add("SLM_DEAD")
+    address = new_address()
+    await town.submit(address, b"[]")
+
+    await until(lambda: town.leases, "it is taken")
+    assert await town.bus.read(subjects.done(address)) is None
+    town.bus.full.clear()
+
+    assert (await town.done(address)).status is Status.FAILED
+    assert (len(town.dead()), town.leases) == (1, [1])
+
+
+async def test_a_result_that_is_too_large_for_the_broker_fails_the_task(town, new_address, monkeypatch):
+    await town.hire()
+    await town.orchestrate()
+    store = town.bus.store
+
+    async def small(subject, body, *rest, **named):
+        if ".done." in subject and b"entities" in body:
+            raise ContractError(ErrorCode.TOO_LONG, "too many bytes")
+        return await store(subject, body, *rest, **named)
+
+    monkeypatch.setattr(town.bus, "store", small)
+
+    result = await town.whole(new_address(), Task(text=TEXT))
+
+    assert (result.status, result.error.code) == (Status.FAILED, ErrorCode.TOO_LONG)
+    assert [code for _, _, code in town.dead()] == [ErrorCode.TOO_LONG]
 
 
 async def test_a_submission_that_every_replica_dies_of_is_given_up_by_the_next(town, new_address):
@@ -318,15 +368,15 @@ async def test_a_defect_of_our_own_is_tried_again_and_then_fails_the_task_alone(
     broken, sound = new_address(), new_address()
     first = type(town.planner).first
 
-    def break_for_one(self, task):
-        if task.text == "break":
+    def break_for_one(self, wanted):
+        if wanted == ("summary",):
             raise RuntimeError("a defect")
-        return first(self, task)
+        return first(self, wanted)
 
     monkeypatch.setattr(type(town.planner), "first", break_for_one)
     await town.orchestrate(max_deliveries=2)
 
-    result = await town.whole(broken, Task(text="break"))
+    result = await town.whole(broken, Task(text=TEXT, wanted=("summary",)))
 
     assert (result.status, result.error.code) == (Status.FAILED, ErrorCode.INTERNAL)
     assert town.leases == [1, 2, 3]
@@ -342,6 +392,154 @@ async def test_complex_restricted_text_is_never_published_to_escalation_by_a_sub
 
     assert (result.status, result.answers["analysis"].error.code) == (Status.PARTIAL, ErrorCode.CLASS_FORBIDDEN)
     assert not any("escalate" in subject for subject in town.bus.tried)
+
+
+async def test_a_submission_that_comes_again_to_the_replica_that_has_it_is_worked_on_once(town, new_address):
+    held = town.hold("summary")
+    await town.hire()
+    await town.orchestrate(ack_wait_s=0.1, slots=2)
+    address = new_address()
+    await town.submit(address, Task(text=TEXT))
+
+    await until(lambda: len(town.leases) >= 2, "it comes again")
+    held.set()
+
+    assert (await town.done(address)).status is Status.COMPLETED
+    assert sum(".work." in s for s in town.bus.tried) == 4
+    assert sum(".done." in s for s in town.bus.tried) == 1
+
+
+async def test_a_fresh_repeat_at_another_replica_ends_as_soon_as_that_one_has_looked(town, new_address, monkeypatch):
+    monkeypatch.setattr(arrivals, "FIRST_LOOK_S", {Lane.INTERACTIVE: 0.0, Lane.BULK: 60.0})
+    monkeypatch.setattr(arrivals, "TICK_S", 0.02)
+    await town.hire()
+    address, task = new_address(), Task(text=TEXT)
+    first = TaskResult(**town.named(address), status=Status.COMPLETED, digest=digest_of(task.to_bytes()), took_ms=1.0)
+    await town.bus.store(subjects.done(address), first.to_bytes())
+    for name, answer in AGENTS.items():
+        await town.bus.store(subjects.result(address, name, answer), b"there already, and so never announced")
+    await town.orchestrate()
+
+    await town.submit(address, task)
+
+    assert await town.done(address) == first
+
+
+@pytest.mark.parametrize("body", [b"[]", b'{"text": "a", "wanted": ["mood"]}'])
+async def test_a_repeat_of_what_failed_is_no_second_dead_letter(town, new_address, body):
+    address = new_address()
+    for _ in range(2):  # each time at a replica that knows nothing of it
+        stop = await town.orchestrate()
+        first = await town.whole(address, body)
+        await stop()
+
+    assert len(town.dead()) == 1
+    assert await town.done(address) == first
+
+
+async def test_a_bulk_submission_asks_first_whether_it_is_over(town, new_address):
+    await town.hire()
+    address, task = new_address(), Task(text=TEXT)
+    for _ in range(2):
+        stop = await town.orchestrate()
+        await town.whole(address, task, Lane.BULK)
+        await stop()
+
+    assert sum(".work." in s for s in town.bus.tried) == 4
+
+
+async def test_an_interactive_task_does_not_wait_for_bulk_ones_to_begin(town, new_address, monkeypatch):
+    monkeypatch.setattr(submissions, "BULK_BEGINS_AT_ONCE", 1)
+    await town.hire()
+    store = town.bus.store
+
+    async def no_room_for_bulk(subject, *rest, **named):
+        if ".work." in subject and ".bulk." in subject:
+            raise ContractError(ErrorCode.OVERLOADED, "full")
+        return await store(subject, *rest, **named)
+
+    monkeypatch.setattr(town.bus, "store", no_room_for_bulk)
+    await town.orchestrate()
+    for _ in range(5):
+        await town.submit(new_address(), Task(text=TEXT), Lane.BULK)
+    await until(lambda: len(town.leases) == 5, "all are taken")
+
+    assert (await town.whole(new_address(), Task(text=TEXT))).status is Status.COMPLETED
+
+
+async def test_every_wanted_answer_of_a_refused_task_says_that_it_was_refused(town, new_address):
+    await town.orchestrate()
+
+    result = await town.whole(new_address(), Task(text=TEXT, wanted=("sentiment", "mood"), metadata={"n": 1}, replay_of="first"))
+
+    assert {name: (a.error.code, a.error.step) for name, a in result.answers.items()} == {
+        "sentiment": (ErrorCode.UNKNOWN_ANSWER, "sentiment"),
+        "mood": (ErrorCode.UNKNOWN_ANSWER, None),
+    }
+    assert (result.metadata, result.replay_of) == ({"n": 1}, "first")
+
+
+async def both_lanes(town, address, *, older=Lane.BULK, **wanted):
+    """Submit two texts under one id; return the body of each lane."""
+    lanes = (older, next(lane for lane in Lane if lane is not older))
+    return {lane: await town.submit(address, Task(text=f"The {lane.value} text.", **wanted), lane) for lane in lanes}
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b'{"text": "", "replay_of": "first"}', "first"),
+        (b'{"text": "", "replay_of": "a.b"}', None),
+        (b'{"text": "", "replay_of": 5}', None),
+    ],
+)
+async def test_a_replay_that_is_refused_says_what_it_repeats_as_far_as_it_can_be_read(town, new_address, body, told):
+    await town.orchestrate()
+
+    assert (await town.whole(new_address(), body)).replay_of == told
+
+
+@pytest.mark.parametrize("older", list(Lane))
+async def test_two_texts_under_one_id_in_both_lanes_have_one_result_with_answers_to_one_of_them(town, new_address, older, monkeypatch):
+    monkeypatch.setattr(arrivals, "FIRST_LOOK_S", dict.fromkeys(Lane, 0.05))
+    monkeypatch.setattr(arrivals, "TICK_S", 0.02)
+    town.about_text = True
+    await town.hire()
+    for _ in range(2):
+        await town.orchestrate()
+    address = new_address()
+
+    bodies = await both_lanes(town, address, older=older)
+    result = await town.done(address)
+
+    of = {digest_of(body): lane for lane, body in bodies.items()}
+    winner = of[result.digest]
+    told = {a.value["about"] for a in result.answers.values() if a.value is not None}
+    assert told <= {f"The {winner.value} text."}
+    assert len(dones(town)) == 1
+    loser = next(lane for lane in Lane if lane is not winner)
+    assert town.dead() == [(subjects.dead(address.data_class, "orchestrator"), bodies[loser], ErrorCode.ID_CONFLICT)]
+
+
+async def test_the_younger_of_two_texts_gives_way_to_the_older_whose_result_is_in_its_way(town, new_address):
+    address = new_address()
+    bodies = await both_lanes(town, address, older=Lane.BULK, wanted=("sentiment", "entities"))
+    older = StepResult(digest=digest_of(bodies[Lane.BULK]), answer=ANSWERS["sentiment"])
+    await town.bus.store(subjects.result(address, "sentiment", "sentiment"), older.to_bytes())
+    for lane in Lane:
+        town.bus.kept[subjects.submit(lane, address)].deliveries = 1  # both were in somebody's hands before
+    town.hold("entities")
+    await town.hire("sentiment")
+    await town.orchestrate()
+
+    await until(lambda: len(town.leases) == 2, "both are taken")
+    assert await town.bus.read(subjects.done(address)) is None
+    await town.hire("entities")
+    town.held["entities"].set()
+    result = await town.done(address)
+
+    assert result.digest == digest_of(bodies[Lane.BULK])
+    assert [(body, code) for _, body, code in town.dead()] == [(bodies[Lane.INTERACTIVE], ErrorCode.ID_CONFLICT)]
 
 
 async def test_many_tasks_at_once_have_one_result_each(town, new_address):

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from smallmesh.catalogue import Catalogue
-from smallmesh_contracts import Answer, ContractError, DataClass, ErrorCode, Evidence, Provenance, Status, Task
+from smallmesh_contracts import Answer, ContractError, DataClass, ErrorCode, Evidence, Provenance, Status
 from smallmesh_orchestrator.plan import FrontierStep, LocalStep, Planner, out_of_time, stand_in, status_of, whole
 from smallmesh_orchestrator.policy import Policy
 from tests.support.town import AGENTS, GIVER, catalogue, failed
@@ -30,7 +30,7 @@ def every_subset_of(names):
 
 @pytest.mark.parametrize("wanted", every_subset_of((*LOCAL, "analysis")))
 def test_the_first_steps_are_the_local_answers_wanted_and_the_verdict_where_an_analysis_needs_it(planner, wanted):
-    steps = planner.first(Task(text="a", wanted=wanted))
+    steps = planner.first(wanted)
 
     needed = (set(wanted) | ({"complexity"} if "analysis" in wanted else set())) - {"analysis"}
     assert {s.answer for s in steps} == needed
@@ -41,7 +41,7 @@ def test_the_first_steps_are_the_local_answers_wanted_and_the_verdict_where_an_a
 @pytest.mark.parametrize("wanted", [("mood",), ("sentiment", "mood"), ("analysis", "mood")])
 def test_one_unknown_answer_refuses_the_whole_task_and_says_what_there_is(planner, wanted):
     with pytest.raises(ContractError) as refused:
-        planner.first(Task(text="a", wanted=wanted))
+        planner.first(wanted)
 
     assert refused.value.info.code is ErrorCode.UNKNOWN_ANSWER
     assert "mood" in refused.value.info.message
@@ -52,7 +52,7 @@ def test_a_mesh_without_escalation_does_not_know_an_analysis(planner):
     without = Planner(Catalogue(planner.catalogue.agents.values()), Policy())
 
     with pytest.raises(ContractError) as refused:
-        without.first(Task(text="a", wanted=("analysis",)))
+        without.first(("analysis",))
 
     assert refused.value.info.code is ErrorCode.UNKNOWN_ANSWER
 
