@@ -14,6 +14,19 @@ _MOST_DOUBLINGS = 64
 """A message that the broker takes no answer to is kept for as long as it must be; a float ends at 1,024 doublings."""
 
 
+class NotYetError(ContractError):
+    """Not to be done just now, for a reason that passes by itself: it waits in hand, and no try is spent.
+
+    Attributes:
+        after_s: Seconds after which to look again.
+    """
+
+    def __init__(self, message: str, after_s: float) -> None:
+        """Say why, and when to look again."""
+        super().__init__(ErrorCode.UNAVAILABLE, message, retry_after_s=after_s)
+        self.after_s = after_s
+
+
 @dataclass(frozen=True, slots=True)
 class RetryLater:
     """Hand the message back and try again after a while."""

@@ -44,6 +44,13 @@ class Ports(Protocol):
     async def stored(self, address: Address, evidence: Evidence) -> StepResult | None:
         """Read one stored result of the task itself."""
 
+    async def claim(self, asked: Escalation, for_s: float) -> None:
+        """Claim a paid answer for this delivery, for as long as its call may take. The chassis lets go of it.
+
+        Raises:
+            NotYetError: Another delivery has it, or has answered just now.
+        """
+
     async def audit(self, record: Mapping[str, JsonValue], *, record_id: str) -> None:
         """Write one record to the audit log. No text may be in it."""
 

@@ -16,6 +16,9 @@ MAY_LEAVE = frozenset({DataClass.PUBLIC, DataClass.INTERNAL})
 """Listed by what may leave, so that a class added later stays in the house until somebody decides."""
 RESERVE_S = 0.25
 """Left of the budget for storing the answer: one that comes after the deadline is paid for nothing."""
+CLAIM_RESERVE_S = 5.0
+"""A claim outlives its call by this, so that the answer is stored before another delivery may call: a store is tried again for
+seconds where the broker is away."""
 LONGEST_CALL_S = 120.0
 """Bulk tasks have a day; an answer of full length takes a minute. A call that hangs must not hold its message longer."""
 TRIES = 3
@@ -29,7 +32,7 @@ class RefusedError(ContractError):
 
 
 class EscalationService(Service):
-    """Tests every fence itself, calls the frontier once, and leaves two audit records a decision."""
+    """Tests every fence itself, claims the answer, calls the frontier once, and leaves two audit records a decision."""
 
     name = "escalation"
     answer = ANALYSIS
@@ -44,9 +47,11 @@ class EscalationService(Service):
             await trail.write("refuse", code=refused.info.code.value)
             await trail.write("refused", code=refused.info.code.value)
             return self._without_value(refused)
+        timeout_s = min(max(0.0, asked.budget_s - RESERVE_S), LONGEST_CALL_S)
+        await ports.claim(asked, timeout_s + CLAIM_RESERVE_S)
         await trail.write("call", model_id=ports.frontier.model_id)
         try:
-            completion = await _complete(asked, ports)
+            completion = await _complete(asked, ports, timeout_s)
         except ContractError as error:
             await trail.write("failed", code=error.info.code.value, spent=error.spent if isinstance(error, FrontierError) else None)
             if _worth_another_try(error, asked, trail.elapsed_ms / 1000):
@@ -84,16 +89,15 @@ async def _is_marked(asked: Escalation, ports: Ports) -> bool:
     try:
         stored = await ports.stored(asked.address, asked.step.evidence)
     except ContractError as error:
-        if error.info.retryable:
-            raise
-        return False  # what is stored there is no result: it proves nothing
+        if error.info.code is ErrorCode.INVALID_REQUEST:
+            return False  # what is stored there is no result: it proves nothing
+        raise
     if stored is None or stored.digest != asked.step.digest or not stored.answer.marked:
         return False
     return asked.answer != ANALYSIS or (stored.answer.value or {}).get("verdict") == Verdict.COMPLEX.value
 
 
-async def _complete(asked: Escalation, ports: Ports) -> Completion:
-    timeout_s = min(max(0.0, asked.budget_s - RESERVE_S), LONGEST_CALL_S)
+async def _complete(asked: Escalation, ports: Ports, timeout_s: float) -> Completion:
     prompt = PROMPT.fill(asked.step.request.text, asked.step.request.instruction)
     call = ports.frontier.complete
     return await call(system=PROMPT.system, prompt=prompt, max_tokens=PROMPT.max_tokens, timeout_s=timeout_s, prompt_version=PROMPT.version)

@@ -3,12 +3,14 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -122,6 +124,51 @@ def test_further_configuration_is_taken(tmp_path):
             greeting = json.loads(lines.readline().removeprefix(b"INFO "))
 
     assert greeting["auth_required"] is True
+
+
+@pytest.mark.parametrize(("sync", "told"), [("always", "sync_always"), ("5s", "sync_interval")])
+def test_it_writes_to_the_disk_as_often_as_it_is_told(tmp_path, sync, told):
+    with EmbeddedBroker.start(tmp_path, sync=sync) as broker:
+        config = monitored(broker, "/varz")["jetstream"]["config"]
+
+    assert config[told] == {"sync_always": True, "sync_interval": 5_000_000_000}[told]
+
+
+def monitored(broker, path):
+    ports = json.loads(next(broker.store.glob("nats-server_*.ports")).read_bytes())
+    with urllib.request.urlopen(ports["monitoring"][0] + path, timeout=5) as reply:
+        return json.load(reply)
+
+
+def test_it_listens_where_it_is_told(tmp_path):
+    with EmbeddedBroker.start(tmp_path, host="127.0.0.2") as broker:
+        port = int(broker.url.rpartition(":")[2])
+
+        assert broker.url.startswith("nats://127.0.0.2:")
+        assert reachable(broker.url)
+        assert not reachable(f"nats://127.0.0.1:{port}")
+
+
+def test_it_has_no_trouble_while_it_runs_well_and_tells_none_when_it_is_away(tmp_path):
+    with EmbeddedBroker.start(tmp_path) as broker:
+        assert broker.trouble() is None
+
+        broker.kill()
+
+        assert broker.trouble() is None
+
+
+async def test_what_is_stored_already_counts_as_room(tmp_path):
+    with EmbeddedBroker.start(tmp_path) as broker:
+        client = await nats.connect(broker.url)
+        await client.jetstream().add_stream(name="S", subjects=["s"])
+        before = broker.room
+        for _ in range(20):
+            await client.jetstream().publish("s", b"x" * 1_000_000)
+        await client.close()
+
+        assert broker.room == pytest.approx(before, rel=0.01)
+        assert 0 < broker.room < shutil.disk_usage(tmp_path).total
 
 
 def test_without_the_binary_the_message_says_what_to_install(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from smallmesh.bus import ServiceInfo
+from smallmesh.bus.keeping import differences
 from smallmesh.cli.app import app
 from smallmesh.cli.exits import Exit
 from smallmesh.cli.views.findings import print_findings
@@ -18,9 +19,8 @@ from smallmesh.doctor import CHECKS, Broker, ConsumerFacts, Facts, Host, Level, 
 from smallmesh.doctor.checks.broker import version_of
 from smallmesh.doctor.checks.jetstream import ENOUGH, NEEDED
 from smallmesh.doctor.checks.permissions import covers, meet
-from smallmesh.doctor.checks.streams import differences
 from smallmesh.doctor.facts import Extra
-from smallmesh.doctor.gather import Connection, ask_broker
+from smallmesh.doctor.gather import Connection, Wanted, ask_broker
 from smallmesh.doctor.here import extras, look_around
 from smallmesh.doctor.inventory import FileState, ModelFacts
 from smallmesh.settings import Settings, settings
@@ -101,6 +101,15 @@ AMISS = {
         (broker(streams=None), W, "cannot be looked at", "STREAM.INFO"),
         (stream(config=None), P, "no stream SLM_WORK", "smallmesh provision"),
         (stream(config={"max_bytes": 99}), P, "max_bytes", "smallmesh provision"),
+        (stream(config={"max_bytes": 99}), P, "max_bytes", "or set SMALLMESH_STORE_SIZE here"),
+        (stream(cluster={"replicas": [{"name": "b2", "offline": True}]}), W, "b2, which keeps 1 stream, is away", "start it again"),
+        (
+            stream(cluster={"replicas": [{"name": "b2", "current": True, "active": 6 * 10**9}]}),
+            W,
+            "b2, which keeps 1 stream, is away",
+            "start",
+        ),
+        (stream(cluster={"replicas": [{"name": "b2", "active": 1, "lag": 5000}]}), W, "b2, which keeps 1 stream, is behind", "wait"),
         (stream(config={"max_bytes": 100, "sealed": True}), P, "sealed", "smallmesh provision"),
         (stream(state={"bytes": 81}), W, "81% full", "replicas"),
     ],
@@ -199,8 +208,8 @@ def test_a_check_that_needs_no_broker_does_without_and_the_others_are_left_out(o
     assert bool([finding for finding in examine(alone) if finding.check == one.name]) == (not one.needs_broker)
 
 
-def test_what_an_operator_chooses_is_no_difference_nor_is_what_a_broker_leaves_out():
-    expected = {"num_replicas": 1, "sealed": False, "max_age": 0, "subjects": ["a"], "republish": {"src": "a", "dest": "b"}}
+def test_what_nobody_wants_otherwise_is_no_difference_nor_is_what_a_broker_leaves_out():
+    expected = {"sealed": False, "max_age": 0, "subjects": ["a"], "republish": {"src": "a", "dest": "b"}}
 
     assert differences(expected, {"num_replicas": 3, "subjects": ["a"], "republish": {"src": "a", "dest": "b"}, "new": 1}) == []
     assert differences(expected, {"subjects": ["b"]}) == ["republish", "subjects"]
@@ -264,12 +273,12 @@ async def test_whoever_is_late_for_the_first_question_is_asked_again(bus):
 
     bus.services = services
 
-    assert (await ask_broker(Connection(bus), ())).replicas == ()
-    assert [one.name for one in (await ask_broker(Connection(bus), ())).replicas] == ["escalation", "ner"]
+    assert (await ask_broker(Connection(bus), Wanted())).replicas == ()
+    assert [one.name for one in (await ask_broker(Connection(bus), Wanted())).replicas] == ["escalation", "ner"]
 
 
 async def test_a_broker_that_answers_nothing_is_one_of_which_nothing_is_known(bus):
-    known = await ask_broker(Connection(bus, denied=["no", "no"]), ())
+    known = await ask_broker(Connection(bus, denied=["no", "no"]), Wanted())
 
     assert (known.version, known.jetstream, known.permissions, known.streams, known.dead_letters) == ("", None, None, None, None)
     assert known.denied == ("no",)

@@ -163,6 +163,11 @@ def test_ports_are_open_on_loopback_only(services):
     assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
 
 
+def test_how_often_the_broker_writes_is_handed_over_in_quotes_for_without_them_2m_is_two_million_seconds(services):
+    assert re.search(r"sync_interval: \$BROKER_SYNC$", text("nats.conf"), re.MULTILINE)
+    assert services["broker"]["environment"]["BROKER_SYNC"] == '"${BROKER_SYNC:-2m}"'
+
+
 def test_every_process_can_be_scaled(services):
     assert not [name for name in PROCESSES if {"container_name", "ports", "hostname"} & services[name].keys()]
 

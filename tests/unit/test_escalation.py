@@ -10,6 +10,7 @@ import pytest
 from smallmesh.catalogue import Catalogue
 from smallmesh.frontier import Completion, FrontierError, Spent
 from smallmesh.frontier.missing import NoFrontier
+from smallmesh.retry import NotYetError
 from smallmesh.service import Escalation
 from smallmesh_contracts import (
     Address,
@@ -52,6 +53,7 @@ class StubPorts:
         self.frontier = StubFrontier(outcome)
         self.reads = []
         self.log = {}
+        self.claimed = []
         self._stored = stored
 
     @property
@@ -63,6 +65,9 @@ class StubPorts:
         if isinstance(self._stored, Exception):
             raise self._stored
         return self._stored
+
+    async def claim(self, asked, for_s):
+        self.claimed.append((asked.answer, for_s, len(self.log), len(self.frontier.calls)))
 
     async def audit(self, record, *, record_id):
         json.dumps(record, allow_nan=False)
@@ -151,7 +156,7 @@ async def test_the_frontier_is_never_called_where(service, question, stored, cod
 
     answer = await service.respond(question, lent)
 
-    assert lent.frontier.calls == []
+    assert (lent.frontier.calls, lent.claimed) == ([], [])
     assert answer.value is None
     assert (answer.error.code, answer.error.retryable, answer.error.step) == (code, False, "escalation")
     assert [(r["phase"], r["decision"], r["code"]) for r in lent.records] == [
@@ -190,6 +195,39 @@ async def test_nothing_is_sent_that_the_audit_log_does_not_take(service):
         await service.respond(asked(), lent)
 
     assert lent.frontier.calls == []
+
+
+async def test_an_answer_is_claimed_before_its_call_is_recorded_and_for_longer_than_it_may_take(service):
+    lent = ports()
+
+    await service.respond(asked(budget_s=30.0), lent)
+
+    ((answer, for_s, records, calls),) = lent.claimed
+    assert (answer, records, calls) == ("analysis", 0, 0)
+    assert for_s > lent.frontier.calls[0]["timeout_s"]
+
+
+async def test_what_another_delivery_has_claimed_is_neither_called_nor_recorded(service):
+    lent = ports()
+
+    async def claimed(asked, for_s):  # noqa: ARG001 - the form is the port's
+        raise NotYetError("another has it", 12.0)
+
+    lent.claim = claimed
+
+    with pytest.raises(NotYetError):
+        await service.respond(asked(), lent)
+
+    assert (lent.frontier.calls, lent.records) == ([], [])
+
+
+async def test_evidence_that_cannot_be_read_before_the_deadline_is_no_proof_of_anything(service):
+    lent = ports(ContractError(ErrorCode.EXPIRED, "the time budget is used up"))
+
+    with pytest.raises(ContractError, match="used up"):
+        await service.respond(asked(), lent)
+
+    assert lent.records == []
 
 
 async def test_a_call_is_recorded_before_it_is_made_and_after_it_has_ended(service):

@@ -37,6 +37,18 @@ async def test_a_process_that_runs_is_live(health):
     assert await get(health[0] + "/livez") == (200, {"live": True})
 
 
+async def test_a_process_that_is_of_no_use_any_more_is_not_live():
+    state = {"model": True}
+    serving = Health("127.0.0.1", 0, dict, lambda: state)
+    address = await serving.start()
+    assert await get(address + "/livez") == (200, {"live": True, "model": True})
+
+    state["model"] = False
+
+    assert await get(address + "/livez") == (503, {"live": False, "model": False})
+    await serving.stop()
+
+
 async def test_a_process_is_ready_while_all_its_conditions_hold(health):
     address, state = health
     assert await get(address + "/readyz") == (200, {"broker": True})

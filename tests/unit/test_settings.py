@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from smallmesh.settings import Settings, for_child
+from smallmesh.bus.keeping import STORE_BYTES, Keeping
+from smallmesh.settings import Settings, for_child, settings, settings_with
 
 KEYS = ("ANTHROPIC_API_KEY", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
@@ -61,6 +62,13 @@ def test_an_empty_agent_path_means_the_shipped_agents(monkeypatch):
         ("SMALLMESH_IN_FLIGHT", "7", "in_flight", 7),
         ("SMALLMESH_MAX_DELIVERIES", "2", "max_deliveries", 2),
         ("SMALLMESH_STEP_ACK_WAIT_S", "1.5", "step_ack_wait_s", 1.5),
+        ("SMALLMESH_STREAM_REPLICAS", "3", "stream_replicas", 3),
+        ("SMALLMESH_STORE_SIZE", "20GB", "store_size", 20_000_000_000),
+        ("SMALLMESH_STORE_SIZE", "512MiB", "store_size", 512 * 1024**2),
+        ("SMALLMESH_DONE_KEPT_S", "7200", "done_kept_s", 7200.0),
+        ("SMALLMESH_DEAD_KEPT_S", "86400", "dead_kept_s", 86400.0),
+        ("SMALLMESH_BROKER_SYNC", "always", "broker_sync", "always"),
+        ("SMALLMESH_BROKER_SYNC", "500ms", "broker_sync", "500ms"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://jaeger:4318", "otlp_endpoint", "http://jaeger:4318"),
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://jaeger:4318/v1/traces", "otlp_endpoint", "http://jaeger:4318/v1/traces"),
     ],
@@ -88,6 +96,13 @@ def test_an_empty_variable_is_as_good_as_none(monkeypatch, name):
         ("SMALLMESH_IN_FLIGHT", "0"),
         ("SMALLMESH_STEP_ACK_WAIT_S", "0"),
         ("SMALLMESH_MAX_DELIVERIES", "-1"),
+        ("SMALLMESH_STREAM_REPLICAS", "0"),
+        ("SMALLMESH_STREAM_REPLICAS", "6"),
+        ("SMALLMESH_STORE_SIZE", "10MB"),
+        ("SMALLMESH_STORE_SIZE", "much"),
+        ("SMALLMESH_DONE_KEPT_S", "0"),
+        ("SMALLMESH_BROKER_SYNC", "sometimes"),
+        ("SMALLMESH_BROKER_SYNC", "0s"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_refused_at_the_start(monkeypatch, name, value):
@@ -105,6 +120,29 @@ def test_the_frontiers_key_is_read_and_never_shown(monkeypatch):
     assert chosen.anthropic_api_key.get_secret_value() == "sk-secret"
     assert "sk-secret" not in repr(chosen)
     assert "sk-secret" not in str(chosen.model_dump())
+
+
+def test_what_streams_keep_follows_from_the_settings(monkeypatch):
+    assert Settings().keeping == Keeping()
+
+    monkeypatch.setenv("SMALLMESH_STORE_SIZE", "1GiB")
+    monkeypatch.setenv("SMALLMESH_DONE_KEPT_S", "7200")
+
+    assert Settings().keeping == Keeping(store_bytes=1024**3, done_kept_s=7200.0)
+    assert Keeping().store_bytes == STORE_BYTES
+
+
+def test_some_settings_can_be_others_as_a_child_has_them(monkeypatch):
+    monkeypatch.setenv("SMALLMESH_IN_FLIGHT", "7")
+    settings.cache_clear()
+
+    other = settings_with(stream_replicas="3", step_ack_wait_s="2")
+
+    assert (other.in_flight, other.stream_replicas, other.step_ack_wait_s) == (7, 3, 2.0)
+    assert settings().stream_replicas == 1
+    with pytest.raises(ValidationError, match="stream_replicas"):
+        settings_with(stream_replicas="9")
+    settings.cache_clear()
 
 
 def test_settings_do_not_change_while_a_process_runs():

@@ -4,95 +4,14 @@ import asyncio
 
 import pytest
 
-from smallmesh.bus.layout import step_consumers
-from smallmesh.bus.memory import MemoryBus, MemoryDelivery
-from smallmesh.retry import RetryPolicy
-from smallmesh.serving import steps
-from smallmesh.serving.steps import StepWorker
-from smallmesh_contracts import (
-    Answer,
-    ContractError,
-    DataClass,
-    ErrorCode,
-    ErrorInfo,
-    Lane,
-    Step,
-    StepInput,
-    StepResult,
-    decode,
-    digest_of,
-    headers,
-    subjects,
-)
-from tests.support.patience import until
-
-DIGEST = "d" * 64
-ANSWER = Answer(value={"label": "neutral"})
-OLD_S = steps.FRESH_S + 1
-
-
-class Bench:
-    """One agent's worker over a bus in memory, and one step for it."""
-
-    def __init__(self, address, **retry):
-        self.bus = MemoryBus(stop_grace_s=0.0)
-        self.address = address
-        self.work = subjects.work("sentiment", Lane.INTERACTIVE, address)
-        self.result = subjects.result(address, "sentiment", "sentiment")
-        self.calls = []
-        self.deliveries = []
-        self.respond = self.answer
-        policy = RetryPolicy(**({"max_deliveries": 3, "base_s": 0.01, "jitter": lambda: 0.0} | retry))
-        self.worker = StepWorker(self.bus, "sentiment", Step, lambda _: self.result, self._respond, policy, heartbeat_s=0.03)
-
-    async def answer(self):
-        return ANSWER
-
-    async def _respond(self, _delivery, address, lane, step, left_s):
-        self.calls.append((address, lane, step.request.text, left_s))
-        return await self.respond()
-
-    def fail_with(self, *errors):
-        """Raise each of these, one a call, then answer."""
-        waiting = list(errors)
-
-        async def fail():
-            if waiting:
-                raise waiting.pop(0)
-            return ANSWER
-
-        self.respond = fail
-
-    async def publish(self, *, timeout_s=30.0, body=None):
-        step = Step(digest=DIGEST, timeout_s=timeout_s, request=StepInput(text="hello"))
-        assert await self.bus.store(self.work, body if body is not None else step.to_bytes())
-
-    async def start(self, ack_wait_s=30.0, slots=1):
-        async def handle(delivery):
-            self.deliveries.append(delivery.deliveries)
-
-            async def decoded():
-                await self.worker.work(delivery, decode(Step, delivery.body))
-
-            await self.worker.guard(delivery, decoded)
-
-        return await self.bus.consume(step_consumers("sentiment", ack_wait_s)[Lane.INTERACTIVE], handle, slots=slots)
-
-    async def to_the_end(self, **started):
-        """Work until the message is acknowledged; return the stored result, if there is one."""
-        taking = await self.start(**started)
-        await until(lambda: self.work not in self.bus.kept, "an acknowledgement")
-        await taking.stop()
-        found = await self.bus.read(self.result)
-        return None if found is None else decode(StepResult, found.body)
-
-    def dead(self):
-        return [(m.subject, m.body, decode(ErrorInfo, m.headers[headers.REASON].encode()).code) for m in self.bus.log.values()]
+from smallmesh.bus.memory import MemoryDelivery
+from smallmesh_contracts import Answer, ContractError, DataClass, ErrorCode, Step, StepInput, StepResult, digest_of, headers, subjects
+from tests.support.step_bench import ANSWER, DIGEST, OLD_S, StepBench
 
 
 @pytest.fixture
 def bench(new_address):
-    return Bench(new_address(DataClass.PUBLIC))
+    return StepBench(new_address(DataClass.PUBLIC))
 
 
 async def test_a_step_is_answered_stored_once_and_acknowledged(bench):
@@ -101,8 +20,8 @@ async def test_a_step_is_answered_stored_once_and_acknowledged(bench):
     result = await bench.to_the_end()
 
     assert (result.digest, result.answer) == (DIGEST, ANSWER)
-    ((address, lane, text, left_s),) = bench.calls
-    assert (address, lane, text) == (bench.address, Lane.INTERACTIVE, "hello")
+    ((address, text, left_s),) = bench.calls
+    assert (address, text) == (bench.address, "hello")
     assert 29.0 < left_s <= 30.0
     assert bench.dead() == []
 
@@ -183,7 +102,7 @@ async def test_an_invalid_body_is_a_dead_letter_with_its_payload_and_a_typed_res
 
 
 async def test_what_was_read_of_a_broken_body_still_ties_the_result_to_its_task(bench, new_address):
-    other = Bench(new_address())
+    other = StepBench(new_address())
     await bench.publish(body=b'{"digest": "%s", "timeout_s": 5.0}' % DIGEST.encode())
     await other.publish(body=b"{")
 
@@ -226,7 +145,7 @@ async def test_a_permanent_failure_is_a_dead_letter_on_the_first_try(bench):
 
 
 async def test_there_is_no_second_try_where_the_time_would_be_over_before_it(new_address):
-    bench = Bench(new_address(), base_s=10.0)
+    bench = StepBench(new_address(), base_s=10.0)
     bench.fail_with(RuntimeError())
     await bench.publish(timeout_s=5.0)
 
@@ -262,60 +181,6 @@ async def test_a_dead_letter_keeps_payload_headers_origin_and_count(bench):
     assert "Nats-Msg-Id" not in letter.headers
 
 
-async def test_a_message_is_kept_for_as_long_as_no_result_can_be_stored(bench):
-    bench.bus.full.add("SLM_RESULTS")
-    bench.fail_with(*[ContractError(ErrorCode.INVALID_OUTPUT, "no label")] * 9)
-    await bench.publish()
-    taking = await bench.start()
-
-    await until(lambda: len(bench.deliveries) >= 5, "more tries than are allowed")
-    assert bench.work in bench.bus.kept
-    bench.bus.full.clear()
-    await until(lambda: bench.work not in bench.bus.kept, "an acknowledgement")
-    await taking.stop()
-
-    assert await bench.bus.read(bench.result) is not None
-    assert len(bench.dead()) == 1
-
-
-async def test_a_stream_of_results_that_says_when_to_come_back_is_left_alone_until_then(bench, soon, monkeypatch):
-    bench.bus.full.add("SLM_RESULTS")
-    waits = asyncio.Queue()
-    retry = MemoryDelivery.retry
-
-    async def remember(delivery, delay_s):
-        waits.put_nowait(delay_s)
-        await retry(delivery, delay_s)
-
-    monkeypatch.setattr(MemoryDelivery, "retry", remember)
-    await bench.publish()
-    taking = await bench.start()
-
-    assert await soon(waits.get()) == 5.0
-    assert bench.work in bench.bus.kept
-    await taking.stop()
-
-
-async def test_a_message_is_kept_where_its_dead_letter_is_not(bench, monkeypatch):
-    append, refused = bench.bus.append, []
-
-    async def refuse_once(subject, body, carried, *, message_id):
-        if not refused:
-            refused.append(message_id)
-            raise ContractError(ErrorCode.UNAVAILABLE, "no broker")
-        await append(subject, body, carried, message_id=message_id)
-
-    monkeypatch.setattr(bench.bus, "append", refuse_once)
-    bench.fail_with(*[ContractError(ErrorCode.INVALID_OUTPUT, "m")] * 2)
-    await bench.publish()
-
-    result = await bench.to_the_end()
-
-    assert bench.deliveries == [1, 2]
-    assert result.answer.error.code is ErrorCode.INVALID_OUTPUT
-    assert len(bench.dead()) == 1
-
-
 async def test_a_worker_that_is_stopped_hands_its_message_to_another_at_once(bench, soon):
     began = asyncio.Event()
 
@@ -325,9 +190,8 @@ async def test_a_worker_that_is_stopped_hands_its_message_to_another_at_once(ben
 
     bench.respond = hang
     await bench.publish()
-    taking = await bench.start(ack_wait_s=3600.0)
-    await soon(began.wait())
-    await taking.stop()
+    async with bench.working(ack_wait_s=3600.0):
+        await soon(began.wait())
     bench.respond = bench.answer
 
     result = await bench.to_the_end(ack_wait_s=3600.0)
@@ -336,58 +200,18 @@ async def test_a_worker_that_is_stopped_hands_its_message_to_another_at_once(ben
     assert bench.dead() == []
 
 
-async def test_a_long_step_gives_signs_of_life_and_stays_with_its_worker(bench):
-    async def work_for_three_windows():
-        await asyncio.sleep(0.45)
-        return ANSWER
+async def test_an_acknowledgement_that_is_lost_costs_no_second_inference(bench, monkeypatch):
+    ack, lost = MemoryDelivery.ack, []
 
-    bench.respond = work_for_three_windows
+    async def lose_the_first(delivery):
+        if not lost:
+            lost.append(1)
+            raise ConnectionError
+        await ack(delivery)
+
+    monkeypatch.setattr(MemoryDelivery, "ack", lose_the_first)
     await bench.publish()
 
-    await bench.to_the_end(ack_wait_s=0.15, slots=2)
+    result = await bench.to_the_end(ack_wait_s=0.05)
 
-    assert bench.deliveries == [1]
-
-
-async def test_a_sign_of_life_that_is_lost_is_not_the_last(bench, soon, monkeypatch):
-    signs, third = [], asyncio.Event()
-
-    async def lose(_self):
-        signs.append(1)
-        if len(signs) == 3:
-            third.set()
-        raise ConnectionError
-
-    async def until_the_third():
-        await third.wait()
-        return ANSWER
-
-    monkeypatch.setattr(MemoryDelivery, "in_progress", lose)
-    bench.respond = until_the_third
-    await bench.publish()
-
-    assert (await soon(bench.to_the_end())).answer == ANSWER
-
-
-async def test_after_its_deadline_a_wedged_step_gives_no_sign_of_life(bench, soon, monkeypatch):
-    signs, wedged = [], asyncio.Event()
-
-    async def sign(_self):
-        signs.append(bench.bus.now())
-
-    async def wedge():
-        await wedged.wait()
-        return ANSWER
-
-    monkeypatch.setattr(MemoryDelivery, "in_progress", sign)
-    bench.respond = wedge
-    await bench.publish()
-    taking = await bench.start(ack_wait_s=3600.0)
-    await until(lambda: signs, "a sign of life")
-    bench.bus.ahead_s = 60.0
-    before = len(signs)
-    await asyncio.sleep(0.15)  # five heartbeats
-
-    assert len(signs) <= before + 1
-    wedged.set()
-    await soon(taking.stop())
+    assert (result.answer, bench.deliveries, len(bench.calls)) == (ANSWER, [1, 2], 1)

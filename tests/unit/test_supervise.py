@@ -194,6 +194,21 @@ async def test_a_process_that_dies_quickly_again_and_again_is_given_up_with_its_
     assert child.info().last_words == ("model file is missing",)  # of its latest life only
 
 
+async def test_a_process_that_was_ready_before_it_died_is_never_given_up(make_child, monkeypatch):
+    monkeypatch.setattr(child_module, "backoff_s", lambda _: None)
+    monkeypatch.setattr(child_module, "LONGEST_WAIT_S", 0.0)
+    child, _ = make_child(SLEEPS)
+    child.start()
+    pid = await running(child)
+
+    for _ in range(3):
+        child.is_ready()
+        os.kill(pid, signal.SIGTERM)  # not by kill(), which is a test's own doing and counts for nothing
+        pid = await running(child, other_than=pid)
+
+    assert child.info().restarts == 3
+
+
 async def test_a_process_that_shall_not_run_again_fails_at_its_first_death(make_child):
     child, states = make_child(DIES, restart=False)
 

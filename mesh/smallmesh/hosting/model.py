@@ -17,6 +17,7 @@ from smallmesh.hosting.tagging import TagHead
 from smallmesh.hosting.thread import ModelThread
 from smallmesh.hosting.windows import Window, Windower
 from smallmesh.language import Detector
+from smallmesh.telemetry import logger
 from smallmesh_contracts import ContractError, ErrorCode, Lane
 
 if TYPE_CHECKING:
@@ -76,9 +77,19 @@ class HostedModel:
         """Forward passes and other jobs so far."""
         return self.thread.passes
 
+    @property
+    def turn(self) -> int | None:
+        """Number of the pass or other job in hand; None where there is none."""
+        return self.thread.turn
+
+    def abandon(self, why: Exception) -> None:
+        """Give up a model that does not move: whoever waits for it gets ``why``."""
+        self.thread.abandon(why)
+
     async def stop(self) -> None:
         """Finish what is queued and free the model."""
-        await self.thread.stop()
+        if not await self.thread.stop():
+            logger().error("model_abandoned", model_id=self.card.id)
 
     def language_of(self, text: str) -> Language:
         """Return a text's language, and whether the model supports it."""
@@ -123,7 +134,8 @@ class Reader:
     async def classify(self, text: str, *, max_windows: int | None = None) -> Sequence[WindowScores]:
         """Return calibrated label probabilities, window by window."""
         self._require("rank")
-        scores = [scores async for _, scores in self._passes(text, _scores, limit=max_windows)]
+        with self._model.thread.reading(self._lane):
+            scores = [scores async for _, scores in self._passes(text, _scores, limit=max_windows)]
         if not scores:
             raise ContractError(ErrorCode.INVALID_REQUEST, "the text has no word in it")
         return scores
@@ -132,7 +144,8 @@ class Reader:
         """Return every word with its label, a few sentences at a time, as the tagger was trained."""
         self._require("none")
         passages = _passages(text) if len(text) < LONG_TEXT else await asyncio.to_thread(_passages, text)
-        return [word for passage in passages for word in await self._tag(passage)]
+        with self._model.thread.reading(self._lane):
+            return [word for passage in passages for word in await self._tag(passage)]
 
     async def _tag(self, passage: Span) -> list[TaggedWord]:
         tagged: list[TaggedWord] = []
@@ -146,7 +159,8 @@ class Reader:
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return one unit vector a text; a text of many windows gets their mean."""
         self._require("mean")
-        vectors = [await self._embed(text) for text in texts]
+        with self._model.thread.reading(self._lane):
+            vectors = [await self._embed(text) for text in texts]
         return np.stack(vectors) if vectors else np.zeros((0, 0), np.float32)
 
     async def _embed(self, text: str) -> NDArray[np.float32]:

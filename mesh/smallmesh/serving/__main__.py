@@ -10,6 +10,7 @@ import gc
 gc.disable()
 
 import argparse
+import errno
 import sys
 from importlib.metadata import entry_points
 
@@ -20,6 +21,8 @@ from smallmesh_contracts import ContractError, DataClass
 PROCESSES = "smallmesh.processes"
 """Entry points of processes that stand above this package: the orchestrator."""
 FAILED = 1
+_NO_ROOM = ("failed to map segment", "can't start new thread")
+"""What the loader and the interpreter say where they are given no memory."""
 
 
 def serve(kind: str, name: str, classes: str) -> int:
@@ -49,9 +52,22 @@ def main() -> int:
     chosen = parser.parse_args()
     try:
         return serve(chosen.kind, chosen.name, chosen.classes)
-    except (CatalogueError, ModelError, ContractError, OSError) as error:
-        sys.stderr.write(f"smallmesh: {chosen.name}: {error}\n")
+    except (CatalogueError, ModelError, ContractError, OSError, MemoryError, ImportError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            said = "there is too little memory for it: give it more, or run fewer processes beside it"
+        elif isinstance(error, CatalogueError | ModelError | ContractError | OSError):
+            said = str(error)
+        else:
+            raise
+        sys.stderr.write(f"smallmesh: {chosen.name}: {said}\n")
         return FAILED
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Tell whether a process cannot start because it is given no more memory."""
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    return any(words in str(error) for words in _NO_ROOM)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,13 @@ class Host(Protocol):
     def passes(self) -> int:
         """Forward passes so far: it grows only while the model makes progress."""
 
+    @property
+    def turn(self) -> int | None:
+        """Number of the pass that the model has in hand; None where there is none."""
+
+    def abandon(self, why: Exception) -> None:
+        """Give up a model that does not move: whoever waits for it gets ``why``."""
+
     def language_of(self, text: str) -> Language:
         """Return a text's language, and whether the model supports it."""
 
@@ -199,12 +206,16 @@ class RulesHost:
 
     card: ModelCard | None = None
     passes = 0
+    turn: int | None = None
 
     async def start(self) -> None:
         """Have nothing to load."""
 
     async def stop(self) -> None:
         """Have nothing to free."""
+
+    def abandon(self, why: Exception) -> None:
+        """Have nothing to give up."""
 
     def language_of(self, text: str) -> Language:  # noqa: ARG002 - the form is the seam's
         """Know nothing of languages: rules that do look for themselves."""

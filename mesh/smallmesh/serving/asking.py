@@ -12,8 +12,8 @@ ASK_SLOTS = 64
 """Calls in hand or queued at the model; the next one is told to come back later."""
 
 
-def ask_service(answering: Answering, version: str, metadata: Mapping[str, str]) -> ServiceSpec:
-    """Describe the service of one agent: its ask endpoint and what ``$SRV.INFO`` says of it."""
+def ask_service(answering: Answering, version: str, metadata: Mapping[str, str], grace_s: float | None = None) -> ServiceSpec:
+    """Describe the service of one agent: its ask endpoint, what ``$SRV.INFO`` says of it, and seconds for asks in hand at a stop."""
     agent = answering.agent
 
     async def handle(call: Call) -> Reply:
@@ -28,4 +28,4 @@ def ask_service(answering: Answering, version: str, metadata: Mapping[str, str])
         return Reply(answer.to_bytes())
 
     endpoint = Endpoint("ask", subjects.ask(agent.name), handle, {"answer": agent.answer})
-    return ServiceSpec(agent.name, version, agent.description, metadata, (endpoint,), slots=ASK_SLOTS)
+    return ServiceSpec(agent.name, version, agent.description, metadata, (endpoint,), slots=ASK_SLOTS, grace_s=grace_s)

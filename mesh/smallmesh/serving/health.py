@@ -9,17 +9,26 @@ from typing import Any
 
 import uvicorn
 
+Checks = Callable[[], Mapping[str, bool]]
 _Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class Health:
     """Answers health questions on a port of its own, on the event loop that inference never blocks."""
 
-    def __init__(self, host: str, port: int, checks: Callable[[], Mapping[str, bool]]) -> None:
-        """Answer by ``checks``: name of each condition, and whether it holds."""
+    def __init__(self, host: str, port: int, checks: Checks, live: Checks = dict) -> None:
+        """Answer by conditions: the name of each, and whether it holds.
+
+        Args:
+            host: Where to listen.
+            port: Where to listen; 0 takes a free one.
+            checks: What must hold for the process to take work.
+            live: What must hold for it to be of any use; where it does not, the process should be replaced.
+        """
         self._host = host
         self._port = port
         self._checks = checks
+        self._live = live
 
     async def start(self) -> str:
         """Begin to answer; return the address.
@@ -57,7 +66,9 @@ class Health:
         if scope["type"] != "http":
             return
         if scope["path"] == "/livez":
-            await _respond(send, 200, {"live": True})
+            checks = dict(self._live())
+            live = all(checks.values())
+            await _respond(send, 200 if live else 503, {"live": live, **checks})
         elif scope["path"] == "/readyz":
             checks = dict(self._checks())
             await _respond(send, 200 if all(checks.values()) else 503, checks)

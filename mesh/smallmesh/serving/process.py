@@ -12,9 +12,9 @@ from typing import Any
 
 import uvloop
 
-from smallmesh.bus import ServiceSpec
+from smallmesh.bus import ServiceSpec, Subscription
 from smallmesh.bus.nats import NatsBus
-from smallmesh.serving.health import Health
+from smallmesh.serving.health import Checks, Health
 from smallmesh.settings import Settings, settings
 from smallmesh.telemetry import configure_logs, configure_traces, logger, stop_traces
 
@@ -42,8 +42,12 @@ class Life:
 
     def lost(self) -> None:
         """Stop because the broker's connection was closed for good."""
+        self.fail("the connection to the broker was closed for good")
+
+    def fail(self, reason: str) -> None:
+        """Stop because this process is of no use any more: its last log record and its exit status say so."""
         if not self.ending:
-            self.failure = "the connection to the broker was closed for good"
+            self.failure = reason
         self._end.set()
 
     def problem(self, error: Exception) -> None:
@@ -57,9 +61,9 @@ def replica() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
 
 
-async def announce(spec: ServiceSpec, bus: NatsBus, chosen: Settings, stack: AsyncExitStack) -> None:
-    """Open the health port and answer under ``$SRV``: from now on the process is ready."""
-    health = Health(chosen.health_host, chosen.health_port, lambda: {"broker": bus.client.is_connected})
+async def announce(spec: ServiceSpec, bus: NatsBus, chosen: Settings, stack: AsyncExitStack, live: Checks = dict) -> Subscription:
+    """Open the health port and answer under ``$SRV``: from now on the process is ready. ``live`` is what ``/livez`` looks at too."""
+    health = Health(chosen.health_host, chosen.health_port, lambda: {"broker": bus.client.is_connected, **live()}, live)
     address = await health.start()
     stack.push_async_callback(health.stop)
     service = await bus.serve(replace(spec, metadata={**spec.metadata, "health": address, "replica": replica(), "pid": str(os.getpid())}))
@@ -67,6 +71,7 @@ async def announce(spec: ServiceSpec, bus: NatsBus, chosen: Settings, stack: Asy
     gc.freeze()  # what is there now stays: the collector need not look through it again
     gc.enable()
     logger().info("ready", health=address)
+    return service
 
 
 def run_process(name: str, main: Callable[[Life, Settings], Coroutine[Any, Any, None]]) -> int:

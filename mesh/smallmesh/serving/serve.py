@@ -1,27 +1,30 @@
 """The processes of this package: one agent, or the escalation service."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 
 import smallmesh
-from smallmesh.bus import Consumer, Delivery, ServiceSpec
+from smallmesh.bus import Consumer, ServiceSpec, Subscription
 from smallmesh.bus.layout import escalation_consumers, step_consumers
 from smallmesh.bus.nats import NatsBus
 from smallmesh.catalogue import AgentFolder, Catalogue, CatalogueError, ServiceFolder
 from smallmesh.frontier.build import build_frontier
 from smallmesh.retry import RetryPolicy
-from smallmesh.service import Escalation
+from smallmesh.serving.answering import Answering
 from smallmesh.serving.asking import ask_service
-from smallmesh.serving.escalating import BusPorts
 from smallmesh.serving.hosted import hosted
+from smallmesh.serving.in_hand import InHand
+from smallmesh.serving.movement import HEARTBEATS_A_WAIT, Movement
 from smallmesh.serving.process import Life, announce, run_process
-from smallmesh.serving.steps import StepWorker
+from smallmesh.serving.workers import agent_worker, escalation_worker
 from smallmesh.settings import Settings, settings
-from smallmesh_contracts import Address, Answer, EscalationStep, Lane, Step, subjects
+from smallmesh.tasks import end
+from smallmesh.telemetry import logger
+from smallmesh_contracts import ContractError, ErrorCode, Lane, subjects
 
 GRACEFUL_S = 10.0
 """What work in hand may take after SIGTERM; past it the message goes to another replica."""
-HEARTBEATS_A_WAIT = 3
 AHEAD_S = 0.05
 """Steps are held ahead of the model for at most so long: what is longer may go to an idle replica."""
 
@@ -52,32 +55,31 @@ async def _agent(found: AgentFolder, life: Life, chosen: Settings) -> None:
     async with AsyncExitStack() as stack:
         answering = await stack.enter_async_context(hosted(found))
         bus = await NatsBus.connect(chosen.nats_url, name=f"smallmesh-{agent.name}", lost=life.lost, problem=life.problem)
+        movement = Movement(lambda: answering.host.turn)
+        in_hand = InHand(bus, movement)
         stack.push_async_callback(bus.close)
         stack.callback(life.end)
 
-        async def respond(delivery: Delivery, address: Address, lane: Lane, step: Step, left_s: float) -> Answer:
-            body = step.request.model_dump_json().encode()
-            return await answering.answer(body, lane, budget_s=left_s, waited_ms=_waited_ms(bus, delivery), address=address)
+        def stuck() -> None:
+            if not life.ending:
+                logger().error("model_stuck", model_id=answering.model_id)
+            life.fail("the model does not move any more")
+            answering.host.abandon(ContractError(ErrorCode.UNAVAILABLE, "the model does not move any more; this replica ends"))
 
-        def result_subject(subject: str) -> str:
-            return subjects.result(subjects.address_of(subject), agent.name, agent.answer)
-
+        _beat(in_hand, chosen, stack, stuck)
+        stack.push_async_callback((await in_hand.watch()).stop)
+        worker = agent_worker(answering, bus, _retry(chosen), in_hand)
         consumers = step_consumers(agent.name, chosen.step_ack_wait_s)
-        worker = StepWorker(bus, agent.name, Step, result_subject, respond, _retry(chosen), chosen.step_ack_wait_s / HEARTBEATS_A_WAIT)
         await _check(bus, consumers)
+        doors: list[Subscription] = []
         for consumer in consumers.values():
-            taking = await bus.consume(consumer, worker.handle, slots=chosen.step_slots, ahead_s=AHEAD_S)
+            taking = await bus.consume(consumer, worker.handle, slots=chosen.step_slots, ahead_s=AHEAD_S, grace_s=GRACEFUL_S)
             stack.push_async_callback(taking.stop)
-        metadata = {
-            "answer": agent.answer,
-            "model_id": answering.model_id,
-            "sha256": answering.sha256 or "",
-            "prompt_version": answering.prompt_version,
-            "request_schema": f"{subjects.ROOT}.{agent.request.__name__}",
-            "result_schema": f"{subjects.ROOT}.{agent.result.__name__}",
-        }
-        await announce(ask_service(answering, smallmesh.__version__, metadata), bus, chosen, stack)
+            doors.append(taking)
+        asks = ask_service(answering, smallmesh.__version__, _told(answering), GRACEFUL_S)
+        doors.append(await announce(asks, bus, chosen, stack, lambda: {"model": not movement.stuck}))
         await life.ended()
+        await asyncio.gather(*(door.stop() for door in doors))  # at once: each may take as long as GRACEFUL_S
 
 
 async def _service(found: ServiceFolder, life: Life, chosen: Settings) -> None:
@@ -87,32 +89,40 @@ async def _service(found: ServiceFolder, life: Life, chosen: Settings) -> None:
     async with AsyncExitStack() as stack:
         door = DurableDoor(chosen.nats_url, f"smallmesh-{service.name}", lost=life.lost, problem=life.problem, graceful_s=GRACEFUL_S)
         bus = NatsBus(await door.connect())
+        in_hand = InHand(bus)
+        _beat(in_hand, chosen, stack)  # until the door has ended what is in hand
         stack.push_async_callback(door.stop)
         stack.callback(life.end)
-        ports = BusPorts(bus, build_frontier(chosen))
-
-        async def respond(delivery: Delivery, address: Address, lane: Lane, step: EscalationStep, left_s: float) -> Answer:
-            waited_ms = _waited_ms(bus, delivery)
-            answer = delivery.subject.rpartition(".")[2]
-            return await service.respond(Escalation(address, lane, answer, step, left_s, waited_ms, delivery.deliveries), ports)
-
-        def result_subject(subject: str) -> str:
-            return subjects.result(subjects.address_of(subject), service.name, subject.rpartition(".")[2])
-
+        stack.push_async_callback((await in_hand.watch()).stop)
+        frontier = build_frontier(chosen)
+        worker = escalation_worker(service, frontier, bus, _retry(chosen), in_hand)
+        stack.push_async_callback(worker.stop)
         consumers = escalation_consumers(service.name, chosen.step_ack_wait_s)
-        worker = StepWorker(
-            bus, service.name, EscalationStep, result_subject, respond, _retry(chosen), chosen.step_ack_wait_s / HEARTBEATS_A_WAIT
-        )
         await _check(bus, consumers)
         door.subscribe(consumers, worker)
         await door.start()
-        metadata = {"answer": service.answer, "model_id": ports.frontier.model_id}
+        metadata = {"answer": service.answer, "model_id": frontier.model_id}
         await announce(ServiceSpec(service.name, smallmesh.__version__, service.description, metadata), bus, chosen, stack)
         await life.ended()
 
 
-def _waited_ms(bus: NatsBus, delivery: Delivery) -> float:
-    return max(0.0, (bus.now() - delivery.arrived_at) * 1000)
+def _told(answering: Answering) -> dict[str, str]:
+    """Return what an agent says of itself in ``$SRV.INFO``."""
+    agent = answering.agent
+    return {
+        "answer": agent.answer,
+        "model_id": answering.model_id,
+        "sha256": answering.sha256 or "",
+        "prompt_version": answering.prompt_version,
+        "request_schema": f"{subjects.ROOT}.{agent.request.__name__}",
+        "result_schema": f"{subjects.ROOT}.{agent.result.__name__}",
+    }
+
+
+def _beat(in_hand: InHand, chosen: Settings, stack: AsyncExitStack, stuck: Callable[[], None] = lambda: None) -> None:
+    """Give signs of life until the stack is left this far."""
+    beating = asyncio.create_task(in_hand.beat(chosen.step_ack_wait_s / HEARTBEATS_A_WAIT, stuck))
+    stack.push_async_callback(end, beating)
 
 
 async def _check(bus: NatsBus, consumers: Mapping[Lane, Consumer]) -> None:

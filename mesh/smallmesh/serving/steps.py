@@ -1,62 +1,57 @@
 """Durable steps: what the chassis does around one work message, whatever the transport.
 
-``guard`` decides the message's fate; ``work`` is what happens in between. The
-states a worker can die in, and what follows from each:
+``guard`` decides the message's fate; ``work`` is what happens in between. In which
+states a process may die, and what follows from each, says :class:`StepState`.
 
-- before the result is stored: the broker redelivers the message after the ack wait;
-- after it is stored, before the acknowledgement: redelivered, the result is found, acknowledged;
-- after the acknowledgement: nothing is left to do.
+What fails because the broker is full or away is tried again in hand: a delivery is
+spent only where a process dies or stops, or where the work itself has failed.
 """
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Generic, TypeVar
 
 from smallmesh.bus import Bus, Delivery
 from smallmesh.dead_letters import bury
-from smallmesh.retry import GiveUp, RetryLater, RetryPolicy, error_of
+from smallmesh.retry import GiveUp, NotYetError, RetryLater, RetryPolicy, error_of
+from smallmesh.serving.in_hand import Held, InHand, StepIsOver
+from smallmesh.serving.lenient import check_digest, read_leniently
+from smallmesh.serving.patience import Patience
+from smallmesh.serving.states import StepState
+from smallmesh.tasks import wind_up
 from smallmesh.telemetry import inject, logger, names, span
-from smallmesh_contracts import (
-    Address,
-    Answer,
-    ContractError,
-    ErrorCode,
-    ErrorInfo,
-    EscalationStep,
-    Lane,
-    Step,
-    StepResult,
-    Wire,
-    decode,
-    digest_of,
-    limits,
-    subjects,
-)
+from smallmesh_contracts import Answer, ContractError, ErrorCode, ErrorInfo, EscalationStep, Step, StepResult, decode, subjects
 
 RESULT_KEPT_S = 3600.0
 """A result outlives its task's deadline by this, for an orchestrator that comes back late."""
 
 FRESH_S = 1.0
-"""A step that was published so recently and never delivered before is done without asking
-whether it still must be: at worst one inference is wasted, and its result changes nothing."""
+"""A step that was published so recently and never delivered before is done without asking whether it still must be,
+unless its cancelling was announced: at worst one inference is wasted, and its result changes nothing."""
 
+MOST_WAITING = 64
+"""Messages that wait in hand for what another delivery has claimed; they take no slot, but up to half a MiB each."""
 
 S = TypeVar("S", bound=Step | EscalationStep)
+Work = Callable[[], Awaitable[object]]
 
 
 class StepWorker(Generic[S]):
     """Handles the work messages of one agent or service."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - made in one place, from what only that place has
+    def __init__(  # noqa: PLR0913 - made in one place, from what only that place has
         self,
         bus: Bus,
         origin: str,
         body: type[S],
-        result_subject: Callable[[str], str],
-        respond: Callable[[Delivery, Address, Lane, S, float], Awaitable[Answer]],
+        *,
+        result_subject: Callable[[Held], str],
+        respond: Callable[[Held, S, float], Awaitable[Answer]],
         retry: RetryPolicy,
-        heartbeat_s: float,
+        in_hand: InHand,
+        fresh_s: float = FRESH_S,
+        settled: Callable[[Held], Awaitable[None]] | None = None,
     ) -> None:
         """Work for ``origin``.
 
@@ -64,10 +59,12 @@ class StepWorker(Generic[S]):
             bus: Where results go.
             origin: Name of the agent or service.
             body: Type of the messages' bodies.
-            result_subject: Where the result of a work subject is stored.
+            result_subject: Where the result of a step is stored. Raises ValueError for a subject without an address.
             respond: Gives the answer, with the seconds left for it.
             retry: When to try again.
-            heartbeat_s: Seconds between signs of life; a third of the ack wait.
+            in_hand: What gives the signs of life.
+            fresh_s: Age in seconds under which a step is done without asking whether it still must be.
+            settled: Called after every ``respond``, once its answer is stored or it has failed.
         """
         self._bus = bus
         self._origin = origin
@@ -75,108 +72,168 @@ class StepWorker(Generic[S]):
         self._result_subject = result_subject
         self._respond = respond
         self._retry = retry
-        self._heartbeat_s = heartbeat_s
+        self._in_hand = in_hand
+        self._fresh_s = fresh_s
+        self._settled = settled
+        self._patience = Patience(retry, bus.now)
+        self._waiting: set[asyncio.Task[None]] = set()
+        self._stopping = False
 
     async def handle(self, delivery: Delivery) -> None:
         """See one step of an agent through, from its delivery to its fate."""
         with span(names.PROCESS_STEP, "consumer", headers=delivery.headers, attributes=described(delivery)):
-            await self.guard(delivery, lambda: self.work(delivery, decode(self._body, delivery.body)))
+            await self.guard(delivery, lambda: self._decoded(delivery))
 
-    async def guard(self, delivery: Delivery, work: Callable[[], Awaitable[object]]) -> None:
+    async def guard(self, delivery: Delivery, work: Work) -> None:
         """Run ``work`` on a message and see to its end: acknowledged, handed back or given up."""
-        try:
-            with self._heartbeat(delivery):
-                self._retry.check(delivery.deliveries)
-                await work()
-        except asyncio.CancelledError:  # this process is stopping: another replica shall have it at once
-            await asyncio.shield(delivery.retry(0.0))
-            raise
-        except Exception as error:  # noqa: BLE001 - every failure has a fate, decided in one place
-            await self._fail(delivery, error_of(error, self._origin))
-        else:
-            await delivery.ack()
+        held = self._in_hand.take(delivery)
+        if held is not None:
+            await self._see_to(held, work)
 
     async def work(self, delivery: Delivery, step: S) -> None:
         """Do one step, unless it is done, over or too late."""
-        result_subject = self._result_subject(delivery.subject)
-        address = subjects.address_of(delivery.subject)
-        if self._may_be_over(delivery) and await self._is_over(address, result_subject):
+        held = self._in_hand.of(delivery)
+        held.digest = step.digest
+        held.deadline = delivery.arrived_at + step.timeout_s
+        subject = self._result_subject(held)
+        if self._may_be_over(held) and await self._is_over(held, subject, step.digest):
             return
-        left_s = self._left_s(delivery, step.timeout_s)
+        left_s = held.deadline - self._bus.now()
         if left_s <= 0:
             raise ContractError(ErrorCode.EXPIRED, "the time budget was used up before work began")
-        answer = await self._respond(delivery, address, subjects.lane_of(delivery.subject), step, left_s)
-        await self._store(result_subject, step.digest, answer, left_s)
-
-    def _may_be_over(self, delivery: Delivery) -> bool:
-        return delivery.deliveries > 1 or self._bus.now() - delivery.arrived_at > FRESH_S
-
-    async def _is_over(self, address: Address, result_subject: str) -> bool:
-        done, own = await asyncio.gather(self._bus.read(subjects.done(address)), self._bus.read(result_subject))
-        return done is not None or own is not None
-
-    async def _store(self, subject: str, digest: str, answer: Answer, left_s: float) -> None:
-        body = StepResult(digest=digest, answer=answer).to_bytes()
-        await self._bus.store(subject, body, inject(), ttl_s=max(0.0, left_s) + RESULT_KEPT_S)
-
-    def _left_s(self, delivery: Delivery, timeout_s: float) -> float:
-        return delivery.arrived_at + timeout_s - self._bus.now()
-
-    async def _fail(self, delivery: Delivery, error: ErrorInfo) -> None:
-        digest, timeout_s = _read_leniently(delivery.body)
-        left_s = self._left_s(delivery, timeout_s)
-        fate = self._retry.fate(error, delivery.deliveries, left_s)
-        log = logger().bind(subject=delivery.subject, code=error.code.value, deliveries=delivery.deliveries)
+        held.state = StepState.ANSWERING
         try:
-            match fate:
-                case RetryLater(delay_s):
-                    log.warning("step_retried", delay_s=round(delay_s, 3), reason=error.message)
-                    await delivery.retry(delay_s)
-                case GiveUp(final, dead_letter):
-                    log.warning("step_given_up", dead_letter=dead_letter, reason=final.message)
-                    if dead_letter:
-                        await bury(self._bus, delivery, self._origin, final)
-                    result_subject = self._result_subject_of(delivery)
-                    if result_subject is not None:
-                        await self._store(result_subject, digest, Answer(error=final), left_s)
-                    await delivery.ack()
-        except ContractError as failed:  # the broker took neither result nor dead letter: keep the message
-            log.warning("step_kept", reason=failed.info.message)
-            await delivery.retry(self._retry.delay_s(delivery.deliveries))
-
-    def _result_subject_of(self, delivery: Delivery) -> str | None:
-        """Return where the result goes; None for a subject without an address, whose dead letter is all there is."""
-        try:  # apart from storing: the errors of a broker are ValueErrors too
-            return self._result_subject(delivery.subject)
-        except ValueError:
-            return None
-
-    @contextlib.contextmanager
-    def _heartbeat(self, delivery: Delivery) -> Iterator[None]:
-        """Send signs of life while a step runs; a timer, because most steps end before the first is due."""
-        loop = asyncio.get_running_loop()
-        beats: set[asyncio.Task[None]] = set()
-        timer: asyncio.TimerHandle | None = None
-
-        def beat() -> None:
-            nonlocal timer
-            _, timeout_s = _read_leniently(delivery.body)
-            if self._left_s(delivery, timeout_s) > 0:  # a wedged model must not keep its message for ever
-                task = loop.create_task(_still_working(delivery))
-                beats.add(task)
-                task.add_done_callback(beats.discard)
-                timer = loop.call_later(self._heartbeat_s, beat)
-
-        timer = loop.call_later(self._heartbeat_s, beat)
-        try:
-            yield
+            answer = await self._respond(held, step, left_s)
+            await self._store(held, subject, step.digest, answer)
         finally:
-            timer.cancel()
+            if self._settled is not None:
+                await self._settled(held)
 
+    async def stop(self) -> None:
+        """Hand back what waits for another delivery; nothing more will wait."""
+        self._stopping = True
+        await wind_up(self._waiting, 0.0)
 
-async def _still_working(delivery: Delivery) -> None:
-    with contextlib.suppress(Exception):  # not connected: the broker will redeliver, and the late result be refused
-        await delivery.in_progress()
+    async def _decoded(self, delivery: Delivery) -> None:
+        await self.work(delivery, decode(self._body, delivery.body))
+
+    # ------------------------------------------------------------ one step
+
+    def _may_be_over(self, held: Held) -> bool:
+        if held.delivery.deliveries > 1 or self._bus.now() - held.delivery.arrived_at > self._fresh_s:
+            return True
+        return held.address is not None and self._in_hand.announced.may_concern(held.address)
+
+    async def _is_over(self, held: Held, subject: str, digest: str) -> bool:
+        """Tell whether the task has ended or the step has its result.
+
+        Raises:
+            ContractError: ``id_conflict``: what is there is about another text.
+        """
+        held.state = StepState.LOOKING
+        ends = (subjects.done(held.address_or_fail), subject)
+        found = await self._patience.hold(held, lambda: asyncio.gather(*map(self._bus.read, ends)))
+        for message in found:
+            if message is not None:
+                check_digest(message.body, digest)
+        return any(message is not None for message in found)
+
+    async def _store(self, held: Held, subject: str, digest: str, answer: Answer) -> None:
+        """Store a step's result; where there is one already, see that it is about the same text."""
+        held.state = StepState.STORING
+        if not await self._stored(held, subject, digest, answer):
+            there = await self._patience.hold(held, lambda: self._bus.read(subject))
+            if there is not None:
+                check_digest(there.body, digest)
+
+    async def _stored(self, held: Held, subject: str, digest: str, answer: Answer) -> bool:
+        body = StepResult(digest=digest, answer=answer).to_bytes()
+        ttl_s = max(0.0, held.deadline - self._bus.now()) + RESULT_KEPT_S
+        return await self._patience.hold(held, lambda: self._bus.store(subject, body, inject(), ttl_s=ttl_s))
+
+    # ------------------------------------------------------------ the fate of a message
+
+    async def _see_to(self, held: Held, work: Work) -> None:
+        """Have a message worked on, and tell the broker what became of it."""
+        delay_s: float | None = None
+        try:
+            delay_s = await self._tried(held, work)
+        except NotYetError as claimed:
+            delay_s = claimed.after_s
+            if not self._stopping and len(self._waiting) < MOST_WAITING:
+                self._wait(held, delay_s)
+                return
+        except StepIsOver:
+            logger().info("step_broken_off", subject=held.delivery.subject, state=held.state.name.lower())
+        except asyncio.CancelledError:  # this process is stopping: another replica shall have it at once
+            self._in_hand.release(held)
+            await asyncio.shield(held.delivery.retry(0.0))
+            raise
+        self._in_hand.release(held)
+        try:
+            await (held.delivery.ack() if delay_s is None else held.delivery.retry(delay_s))
+        except Exception as error:  # noqa: BLE001 - of whatever kind the broker's client has; the broker will deliver the message again
+            logger().warning("step_not_settled", subject=held.delivery.subject, error=type(error).__name__)
+
+    async def _tried(self, held: Held, work: Work) -> float | None:
+        """Do the work; return the seconds after which to do it again, None where it is done for good."""
+        try:
+            with held:
+                self._retry.check(held.delivery.deliveries)
+                await work()
+        except (NotYetError, StepIsOver):
+            raise
+        except Exception as error:  # noqa: BLE001 - every failure has a fate, decided in one place
+            return await self._failed(held, error_of(error, self._origin))
+        held.state = StepState.STORED
+        return None
+
+    async def _failed(self, held: Held, error: ErrorInfo) -> float | None:
+        delivery = held.delivery
+        if held.digest is None:  # its body was not read, or cannot be
+            held.digest, timeout_s = read_leniently(delivery.body)
+            held.deadline = delivery.arrived_at + timeout_s
+        log = logger().bind(subject=delivery.subject, code=error.code.value, deliveries=delivery.deliveries)
+        match self._retry.fate(error, delivery.deliveries, held.deadline - self._bus.now()):
+            case RetryLater(delay_s):
+                log.warning("step_retried", delay_s=round(delay_s, 3), reason=error.message)
+            case GiveUp(final, dead_letter):
+                log.warning("step_given_up", dead_letter=dead_letter, reason=final.message)
+                try:
+                    with held:
+                        await self._give_up(held, held.digest, final, dead_letter=dead_letter)
+                except ContractError as failed:  # past its deadline, and the broker takes neither: keep the message
+                    delay_s = self._retry.delay_s(delivery.deliveries)
+                    log.warning("step_kept", delay_s=round(delay_s, 3), reason=failed.info.message)
+                else:
+                    held.state = StepState.STORED
+                    return None
+        held.state = StepState.HANDING_BACK
+        return delay_s
+
+    async def _give_up(self, held: Held, digest: str, error: ErrorInfo, *, dead_letter: bool) -> None:
+        if dead_letter:
+            held.state = StepState.BURYING
+            await self._patience.hold(held, lambda: bury(self._bus, held.delivery, self._origin, error))
+        held.state = StepState.BURIED
+        try:  # apart from storing: the errors of a broker are ValueErrors too
+            subject = self._result_subject(held)
+        except ValueError:  # there is no address in it: a dead letter is all there is
+            return
+        await self._stored(held, subject, digest, Answer(error=error))
+
+    # ------------------------------------------------------------ waiting for another delivery
+
+    def _wait(self, held: Held, after_s: float) -> None:
+        """Keep a message in hand, but in no slot, until another delivery's claim has run out."""
+        task = asyncio.create_task(self._see_to(held, partial(self._again, held, after_s)))
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
+
+    async def _again(self, held: Held, after_s: float) -> None:
+        held.state = StepState.WAITING
+        await asyncio.sleep(max(0.0, min(after_s, held.deadline - self._bus.now())))
+        await self._decoded(held.delivery)
 
 
 def described(delivery: Delivery) -> dict[str, str | int]:
@@ -187,17 +244,3 @@ def described(delivery: Delivery) -> dict[str, str | int]:
     except ValueError:
         return attributes
     return {**attributes, names.TASK_ID: address.task_id, names.TENANT: address.tenant, names.DATA_CLASS: address.data_class.value}
-
-
-class _Lenient(Wire):
-    digest: str | None = None
-    timeout_s: float = limits.MAX_TIMEOUT_S
-
-
-def _read_leniently(body: bytes) -> tuple[str, float]:
-    """Return digest and budget of a body that may be broken."""
-    try:
-        read = decode(_Lenient, body)
-    except ContractError:
-        read = _Lenient()
-    return read.digest or digest_of(body), read.timeout_s
