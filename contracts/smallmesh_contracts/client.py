@@ -1,4 +1,7 @@
-"""A client for Python backends: submit, result, ask, run. Needs nats-py, as ``pip install 'smallmesh-contracts[client]'`` brings it."""
+"""A client for Python backends: submit, result, cancel, ask, run.
+
+It needs nats-py, as ``pip install 'smallmesh-contracts[client]'`` brings it.
+"""
 
 import asyncio
 import contextlib
@@ -23,6 +26,7 @@ from smallmesh_contracts import subjects
 from smallmesh_contracts.address import Address, DataClass, Lane
 from smallmesh_contracts.agents import AgentRequest
 from smallmesh_contracts.answers import Answer, TaskResult
+from smallmesh_contracts.cancel import CancelReply, CancelRequest
 from smallmesh_contracts.decode import decode
 from smallmesh_contracts.digest import digest_of
 from smallmesh_contracts.errors import ContractError, ErrorCode
@@ -142,6 +146,24 @@ class Client:
         if digest not in (None, result.digest):
             raise ContractError(ErrorCode.ID_CONFLICT, f"another text was submitted as {task_id} before: choose another id")
         return result
+
+    async def cancel(self, task: Submission | str, *, timeout_s: float = 10.0) -> CancelReply:
+        """Cancel a task, unless it has ended; repeating it is harmless.
+
+        Look at what comes back: ``status`` is how the task has ended, ``cancelled`` or the status of a result that
+        came first. Where it has not ended, ``error`` says why: ``invalid_request`` for a task that is not in this mesh.
+
+        Args:
+            task: What :meth:`submit` returned, or a task's id.
+            timeout_s: How long to wait for the reply, in seconds.
+
+        Raises:
+            ContractError: ``invalid_request`` for what is no id; ``unavailable`` where no orchestrator answers;
+                ``expired`` where no reply came, and the task may be cancelled all the same.
+        """
+        body = json.dumps({"task_id": task if isinstance(task, str) else task.task_id}).encode()
+        decode(CancelRequest, body)
+        return decode(CancelReply, await self._call(subjects.cancel(self._tenant, self._class), body, timeout_s, None))
 
     async def ask(
         self, agent: str, request: AgentRequest | str, *, timeout_s: float = TIMEOUT_S[Lane.INTERACTIVE], traceparent: str | None = None

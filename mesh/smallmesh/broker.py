@@ -14,6 +14,7 @@ ends it: use the context manager.
 
 import contextlib
 import fcntl
+import http.client
 import json
 import os
 import shutil
@@ -26,6 +27,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
@@ -44,6 +46,13 @@ STOP_WITHIN: Final = 5.0
 """Seconds from SIGTERM until SIGKILL."""
 LOCK_WITHIN: Final = 1.0
 """Seconds: a server whose parent has just died needs a moment to follow."""
+SYNC: Final = "2m"
+"""How often the server writes what it acknowledged to the disk, where nobody says; nats-server's own default."""
+_ROOM_SHARE: Final = 0.75
+"""Of the disk: blocks with removed messages in them, indexes and everybody else need the rest."""
+_MAX_STORE: Final = 1024**4
+"""Streams are sized to the disk by whoever provisions them. The server's own limit follows what is free
+when it starts: with less free than the last time it would refuse to change streams that are there."""
 
 
 class BrokerUnavailable(RuntimeError):  # noqa: N818 - says what is so, as the wire's error code does
@@ -60,6 +69,16 @@ def reachable(url: str, within: float = 1.0) -> bool:
         return False
 
 
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """What :meth:`EmbeddedBroker.start` was given."""
+
+    host: str
+    port: int | None
+    sync: str
+    extra: str
+
+
 class EmbeddedBroker:
     """A nats-server that belongs to this process; made by :meth:`start`.
 
@@ -68,22 +87,25 @@ class EmbeddedBroker:
         store: The folder with everything it keeps: JetStream, configuration, log.
     """
 
-    def __init__(self, binary: Path, store: Path, port: int, extra: str, *, temporary: bool) -> None:
+    def __init__(self, binary: Path, store: Path, options: "_Options", *, temporary: bool) -> None:
         self._binary = binary
-        self._port = port
-        self._extra = extra
+        self._options = options
+        self._port = -1 if options.port is None else options.port
+        self._monitor = -1
         self._temporary = temporary
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = _hold(store)
         self.store = store
 
     @classmethod
-    def start(cls, store: Path | None = None, *, port: int | None = None, extra: str = "") -> Self:
+    def start(cls, store: Path | None = None, *, host: str = HOST, port: int | None = None, sync: str = SYNC, extra: str = "") -> Self:
         """Start a server and return when it takes connections.
 
         Args:
             store: Where it keeps its data, made if it is not there; ``None`` for a temporary folder that ends with the server.
-            port: The port on 127.0.0.1; ``None`` for a free one.
+            host: The address on which it listens for clients; only this machine reaches the default.
+            port: The port there; ``None`` for a free one.
+            sync: ``always`` to write to the disk before a message is acknowledged, or how often to, as ``1s``.
             extra: Further lines of nats-server's configuration, for instance accounts and permissions.
 
         Raises:
@@ -93,7 +115,7 @@ class EmbeddedBroker:
         temporary = store is None
         folder = Path(tempfile.mkdtemp(prefix="smallmesh-broker-")) if store is None else store.absolute()
         folder.mkdir(parents=True, exist_ok=True)
-        broker = cls(binary, folder, -1 if port is None else port, extra, temporary=temporary)
+        broker = cls(binary, folder, _Options(host, port, sync, extra), temporary=temporary)
         try:
             broker._launch()
         except BaseException:
@@ -110,13 +132,28 @@ class EmbeddedBroker:
     @property
     def url(self) -> str:
         """The address clients connect to."""
-        return f"nats://{HOST}:{self._port}"
+        return f"nats://{self._options.host}:{self._port}"
 
     @property
     def pid(self) -> int | None:
         """The server's process id, or ``None`` while it is not running."""
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
+
+    @property
+    def room(self) -> int:
+        """Bytes that streams may take here: a share of what is free and what the store has already."""
+        return int((shutil.disk_usage(self.store).free + _held_in(self.store)) * _ROOM_SHARE)
+
+    def trouble(self) -> str | None:
+        """Return what the running server says is wrong with it, such as a failed write; None where nothing is, or it does not say."""
+        with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
+            connection = http.client.HTTPConnection(HOST, self._monitor, timeout=1.0)
+            with contextlib.closing(connection):
+                connection.request("GET", "/healthz")
+                told = json.loads(connection.getresponse().read())
+                return str(told["error"]) if told.get("status") != "ok" else None
+        return None
 
     def stop(self) -> None:
         """End the server in order, give the store free, and remove it if it was temporary; a second call does nothing."""
@@ -147,7 +184,7 @@ class EmbeddedBroker:
         log = (self.store / "nats-server.log").open("wb")
         with log:
             self._process = _from_a_lasting_thread(lambda: self._spawn(command, log))
-        self._port = self._await_ready(self._process)
+        self._port, self._monitor = self._await_ready(self._process)
 
     def _spawn(self, command: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(  # noqa: S603 - our own binary and configuration
@@ -155,24 +192,26 @@ class EmbeddedBroker:
         )
 
     def _config(self) -> str:
+        jetstream = {"store_dir": str(self.store), "max_file_store": _MAX_STORE, "sync_interval": self._options.sync}
         lines = [
-            f'listen: "{HOST}:{self._port}"',
+            f'listen: "{self._options.host}:{self._port}"',
+            f'http: "{HOST}:-1"',
             f"max_payload: {MAX_PAYLOAD}",
             f"ports_file_dir: {json.dumps(str(self.store))}",
-            f"jetstream {{ store_dir: {json.dumps(str(self.store))} }}",
-            self._extra,
+            f"jetstream: {json.dumps(jetstream)}",
+            self._options.extra,
         ]
         return "\n".join(lines) + "\n"
 
-    def _await_ready(self, process: subprocess.Popen[bytes]) -> int:
-        """Wait for the file in which the server says its ports, which it writes when it takes connections."""
+    def _await_ready(self, process: subprocess.Popen[bytes]) -> tuple[int, int]:
+        """Return the ports of clients and of monitoring, which the server writes into a file when it takes connections."""
         ports = self.store / f"nats-server_{process.pid}.ports"
         deadline = time.monotonic() + READY_WITHIN
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError, ValueError, LookupError):  # not there yet, or half written
-                url = json.loads(ports.read_bytes())["nats"][0]
-                if reachable(url):
-                    return int(urlsplit(url).port or 0)
+                told = json.loads(ports.read_bytes())
+                if reachable(told["nats"][0]):
+                    return _port_in(told["nats"]), _port_in(told["monitoring"])
             if process.poll() is not None:
                 raise self._why_it_ended(process.returncode)
             time.sleep(0.005)
@@ -182,7 +221,7 @@ class EmbeddedBroker:
     def _why_it_ended(self, status: int) -> BrokerUnavailable:
         tail = self._log_tail()
         if "address already in use" in tail:
-            return BrokerUnavailable(f"port {self._port} on {HOST} is in use: choose another port, or none for a free one")
+            return BrokerUnavailable(f"port {self._port} on {self._options.host} is in use: choose another port, or none for a free one")
         return BrokerUnavailable(f"nats-server ended at once with status {status}.\n{tail}")
 
     def _log_tail(self) -> str:
@@ -201,6 +240,18 @@ class EmbeddedBroker:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(STOP_WITHIN)
+
+
+def _held_in(folder: Path) -> int:
+    held = 0
+    for file in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # a running server removes files
+            held += file.lstat().st_size
+    return held
+
+
+def _port_in(urls: list[str]) -> int:
+    return int(urlsplit(urls[0]).port or 0)
 
 
 def _find_binary() -> Path:

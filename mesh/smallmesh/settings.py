@@ -6,14 +6,19 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import platformdirs
-from pydantic import AliasChoices, BaseModel, Field, SecretStr, field_validator
+from pydantic import AliasChoices, BaseModel, ByteSize, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 import smallmesh
+from smallmesh.bus.keeping import LEAST_STORE_BYTES, STORE_BYTES, Keeping
+from smallmesh.bus.layout import DAY_S, DEAD
 
 M = TypeVar("M", bound=BaseModel)
 SECRETS = frozenset({"ANTHROPIC_API_KEY"})
 """Variables that only the process that needs them may be handed."""
+
+LEAST_KEPT_S = 60.0
+"""A result outlasts the redelivery of its task, so that it is found and the task is not done twice."""
 
 
 def _shipped_agents() -> Path:
@@ -26,7 +31,12 @@ class Settings(BaseSettings):
     """Everything that can be set from outside, as ``SMALLMESH_…`` variables; an empty one counts as not set.
 
     Attributes:
-        nats_url: The broker. User and password may be part of the address.
+        nats_url: The broker, or several of a cluster separated by commas. User and password may be part of each address.
+        stream_replicas: Brokers of a cluster that keep each stream: 1, or 3 so that one may be lost.
+        store_size: What all streams may take together on each broker, as ``20GB`` or ``512MiB``; full, they refuse more.
+        done_kept_s: How long a result is kept, and its id is taken.
+        dead_kept_s: How long a dead letter is kept.
+        broker_sync: When the broker of ``up`` writes to the disk: ``always`` before it acknowledges, or how often, as ``1s``.
         agent_path: Folders that hold agent folders, separated like ``PATH``.
         log_level: ``debug``, ``info``, ``warning`` or ``error``.
         health_host: Address of ``/livez`` and ``/readyz``; loopback unless set.
@@ -47,6 +57,11 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="SMALLMESH_", env_ignore_empty=True, frozen=True, extra="ignore")
 
     nats_url: str = "nats://127.0.0.1:4222"
+    stream_replicas: int = Field(default=1, ge=1, le=5)
+    store_size: Annotated[ByteSize, Field(ge=LEAST_STORE_BYTES)] | None = None
+    done_kept_s: float = Field(default=DAY_S, ge=LEAST_KEPT_S)
+    dead_kept_s: float = Field(default=DEAD.max_age_s, ge=LEAST_KEPT_S)
+    broker_sync: str = Field(default="2m", pattern="^(always|[1-9][0-9]*(ms|s|m))$")
     agent_path: Annotated[tuple[Path, ...], NoDecode] = ()
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     health_host: str = "127.0.0.1"
@@ -75,11 +90,25 @@ class Settings(BaseSettings):
         """Where agents are looked for: what was set, else the shipped ones."""
         return self.agent_path or (_shipped_agents(),)
 
+    @property
+    def keeping(self) -> Keeping:
+        """How streams are to be kept."""
+        return Keeping(self.stream_replicas, self.store_size or STORE_BYTES, self.done_kept_s, self.dead_kept_s)
+
 
 @cache
 def settings() -> Settings:
     """Return this process's settings, read once."""
     return Settings()
+
+
+def settings_with(**changed: str) -> Settings:
+    """Return this process's settings with some changed, as a child has them.
+
+    Raises:
+        ValidationError: A value is not what the field takes.
+    """
+    return Settings.model_validate({**settings().model_dump(by_alias=True), **changed})
 
 
 def agent_settings(agent: str, defaults: M) -> M:

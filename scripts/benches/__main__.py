@@ -11,8 +11,13 @@ from rich.console import Console
 
 from scripts.benches.agents import measure as measure_agents
 from scripts.benches.bus import measure as measure_bus
+from scripts.benches.durability import measure as measure_durability
 from scripts.benches.figures import Report, table
+from scripts.benches.lanes import measure as measure_lanes
+from scripts.benches.leases import measure as measure_leases
 from scripts.benches.long import measure as measure_long
+from scripts.benches.waiting import measure as measure_waiting
+from scripts.benches.weight import measure as measure_weight
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
@@ -51,6 +56,57 @@ def long(
 ) -> None:
     """Measure the longest interactive text through every agent, and asks of short texts beside it."""
     _show(measure_long(rounds, quiet=as_json), as_json=as_json)
+
+
+@app.command()
+def leases(
+    tasks: Annotated[int, typer.Option(help="Open leases.")] = 10_000,
+    seconds: Annotated[float, typer.Option(help="How long they are held.")] = 60.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Measure what many open leases cost one orchestrator: processor, memory, and whether it still answers."""
+    _show(measure_leases(tasks, seconds, quiet=as_json), as_json=as_json)
+
+
+@app.command()
+def weight(
+    results: Annotated[int, typer.Option(help="Terminal results that are kept.")] = 100_000,
+    reads: Annotated[int, typer.Option(help="How many of them are read, at random.")] = 10_000,
+    memory_limit: Annotated[int, typer.Option(metavar="MIB", help="The broker's GOMEMLIMIT; 0 for none.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Measure what kept results cost a broker: memory, disk, restarts, reads, expiry."""
+    _show(measure_weight(results, reads, memory_limit, quiet=as_json), as_json=as_json)
+
+
+@app.command()
+def waiting(
+    sizes: Annotated[list[int] | None, typer.Option("--size", help="How many wait. Repeatable.", show_default="100, 10000, 100000")] = None,
+    tasks: Annotated[int, typer.Option(help="Tasks that are finished in each window.")] = 2000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Measure what a task costs while few or many others wait, and whether anybody's memory grows with them."""
+    _show(measure_waiting(sizes or [100, 10_000, 100_000], tasks, quiet=as_json), as_json=as_json)
+
+
+@app.command()
+def durability(
+    rounds: Annotated[int, typer.Option(help="Results kept one at a time.")] = 500,
+    load: Annotated[int, typer.Option(help="Results kept with 64 in flight.")] = 5000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Measure what it costs that brokers write to the disk often, or before they acknowledge: one broker, and three."""
+    _show(measure_durability(rounds, load, quiet=as_json), as_json=as_json)
+
+
+@app.command()
+def lanes(
+    rounds: Annotated[int, typer.Option(help="Interactive tasks of each kind.")] = 100,
+    window_ms: Annotated[float, typer.Option(help="What a window of the agent takes.")] = 20.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Measure what a bulk backlog does to interactive tasks, with one and with three replicas."""
+    _show(measure_lanes(rounds, window_ms, quiet=as_json), as_json=as_json)
 
 
 def _show(measuring: Coroutine[Any, Any, Report], *, as_json: bool) -> None:

@@ -9,14 +9,14 @@ import pytest
 from typer.testing import CliRunner
 
 from smallmesh.broker import EmbeddedBroker
-from smallmesh.bus import ServiceSpec
-from smallmesh.bus.layout import DEAD, all_consumers, step_consumers
+from smallmesh.bus import STREAMS, ServiceSpec
+from smallmesh.bus.layout import DAY_S, DEAD, all_consumers, step_consumers
 from smallmesh.bus.nats import NatsBus
 from smallmesh.cli.app import app
 from smallmesh.cli.exits import Exit
 from smallmesh.dead_letters import bury
 from smallmesh.doctor import Facts, Host, Level, examine
-from smallmesh.doctor.gather import Connection, ask_broker
+from smallmesh.doctor.gather import Connection, Wanted, ask_broker
 from smallmesh.settings import settings
 from smallmesh_contracts import DataClass, ErrorCode, ErrorInfo, Lane, subjects
 
@@ -65,7 +65,7 @@ async def facts(url, consumers=CONSUMERS):
     """Gather as the command does."""
     denied = []
     async with connected(url, denied) as bus:
-        return await ask_broker(Connection(bus, bus.client.max_payload, denied), consumers, wait_s=1.0)
+        return await ask_broker(Connection(bus, bus.client.max_payload, denied), Wanted(consumers), wait_s=1.0)
 
 
 def found(broker, level, host=None):
@@ -87,14 +87,14 @@ async def test_a_provisioned_broker_is_as_the_layout_says(nats_bus, broker):
     assert seen.round_trip_ms > 0
     fine = found(seen, Level.OK)
     assert {"broker", "jetstream", "streams", "consumers", "permissions"} <= fine.keys()
-    assert fine["streams"] == "7 streams as the layout says"
+    assert fine["streams"] == f"{len(STREAMS)} streams as the layout says"
     assert fine["consumers"] == f"{len(CONSUMERS)} consumers as the layout says"
 
 
 async def test_a_stream_that_somebody_changed_is_named_with_what_is_other(nats_bus, broker):
     js = nats_bus.client.jetstream()
     config = (await js.stream_info(DEAD.name)).config
-    await js.update_stream(config=config.evolve(max_bytes=10_000_000, max_age=600.0))
+    await js.update_stream(config=config.evolve(max_bytes=10_000_000, max_age=10 * DAY_S))
     try:
         seen = await facts(broker.url)
     finally:

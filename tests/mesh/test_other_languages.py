@@ -142,10 +142,11 @@ async def test_both_replayers_see_what_does_not_hold_and_agree_where(connection,
 # ---------------------------------------------------------------- the examples
 
 
-async def test_the_example_submits_asks_and_runs(told):
+async def test_the_example_submits_cancels_too_late_asks_and_runs(told):
     submitted = told["submit"]
     assert (submitted["status"], submitted["error"], submitted["metadata"]) == ("completed", None, {"ticket": 4711})
     assert submitted["first"] is True
+    assert (told["cancel"]["status"], told["cancel"]["error"]) == ("completed", None)
     assert told["ask"]["label"] in {"negative", "neutral", "positive"}
     assert told["run"]["status"] == "completed"
     assert "Lisbon" in json.dumps(told["run"]["summary"])
@@ -174,10 +175,11 @@ async def test_the_example_of_a_durable_reader_gets_each_result_once(real, custo
 async def test_what_the_page_sends_at_the_command_line_is_answered(connection):
     commands = re.findall(r"^\$ nats request (.*)$", PAGE, re.MULTILINE)
 
-    submitted, done, asked, ran_, info, traced = [await requested(connection, shlex.split(command)) for command in commands]
+    submitted, done, cancelled, asked, ran_, info, traced = [await requested(connection, shlex.split(command)) for command in commands]
 
     assert (submitted["stream"], submitted.get("error")) == ("SLM_TASKS", None)
     assert (done["task_id"], done["status"], ran_["status"]) == ("ticket-4713", "completed", "completed")
+    assert (cancelled["task_id"], cancelled["status"], cancelled["error"]) == ("ticket-4713", "completed", None)
     assert all(each["value"]["label"] in {"negative", "neutral", "positive"} for each in (asked, traced))
     assert (info["name"], [endpoint["subject"] for endpoint in info["endpoints"]]) == ("sentiment", ["slm.v1.ask.sentiment"])
 

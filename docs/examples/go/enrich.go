@@ -1,4 +1,4 @@
-// go run enrich.go TEXT: submits a text and waits for its result, asks one agent, runs a task.
+// go run enrich.go TEXT: submits a text and waits for its result, cancels it too late, asks one agent, runs a task.
 // NATS_URL says where the broker is. Written for Go 1.19 and github.com/nats-io/nats.go 1.22 or newer.
 package main
 
@@ -99,6 +99,18 @@ func Wait(js nats.JetStreamContext, address string, within time.Duration) (*Resu
 	return &result, json.Unmarshal(message.Data, &result)
 }
 
+// Cancelled is the reply to a request to cancel: how the task ended, or why it has not.
+type Cancelled struct {
+	Status *string `json:"status"`
+	Error  *Error  `json:"error"`
+}
+
+// Cancel cancels a task; one that has ended stays as it is.
+func Cancel(nc *nats.Conn, tenant, class, id string) (reply Cancelled, err error) {
+	err = call(nc, fmt.Sprintf("slm.v1.cancel.%s.%s", tenant, class), map[string]string{"task_id": id}, 10*time.Second, &reply)
+	return reply, err
+}
+
 // Ask asks one agent. nats.ErrNoResponders says that nobody of that name is there.
 func Ask(nc *nats.Conn, agent, text string) (answer Answer, err error) {
 	err = call(nc, "slm.v1.ask."+agent, Task{Text: text}, 10*time.Second, &answer)
@@ -150,7 +162,8 @@ func main() {
 	js, err := nc.JetStream()
 	check(err)
 
-	address := "acme.internal." + nuid.Next() // tenant, data class, and the id under which you may repeat it
+	id := nuid.Next()
+	address := "acme.internal." + id // tenant, data class, and the id under which you may repeat it
 	task := Task{Text: text, Wanted: []string{"sentiment", "entities"}, Metadata: map[string]any{"ticket": 4711}}
 	first, err := Submit(js, "interactive", address, task)
 	check(err)
@@ -169,6 +182,10 @@ func main() {
 	}
 	show("entities", found.Entities)
 	show("names", names)
+
+	cancelled, err := Cancel(nc, "acme", "internal", id) // too late: the result that came first stands
+	check(err)
+	show("cancel", cancelled)
 
 	answer, err := Ask(nc, "sentiment", text)
 	check(err)

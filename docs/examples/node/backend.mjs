@@ -1,4 +1,4 @@
-// What a backend needs of a smallmesh: submit, result, ask, run. JSON and subjects over a plain NATS client.
+// What a backend needs of a smallmesh: submit, result, cancel, ask, run. JSON and subjects over a plain NATS client.
 import { setTimeout as sleep } from "node:timers/promises";
 import { headers, RequestError } from "@nats-io/transport-node";
 import { jetstream, JetStreamApiError } from "@nats-io/jetstream";
@@ -38,6 +38,11 @@ export async function result(nc, address, { waitMs = 60_000 } = {}) {
     const message = await consumer.next({ expires: Math.max(1_000, Math.min(10_000, deadline - Date.now())) });
     if (message) return message.json();
   }
+}
+
+/** Cancels a task; the reply's status is how it ended: cancelled, or as it did before. Where it has not, the reply has an error. */
+export function cancel(nc, tenant, dataClass, id) {
+  return call(nc, `slm.v1.cancel.${tenant}.${dataClass}`, { task_id: id }, 10_000);
 }
 
 /** Asks one agent; the answer holds its value or its error. */

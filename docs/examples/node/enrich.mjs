@@ -1,8 +1,8 @@
-// node enrich.mjs TEXT: submits a text and waits for its result, asks one agent, runs a task.
+// node enrich.mjs TEXT: submits a text and waits for its result, cancels it too late, asks one agent, runs a task.
 // NATS_URL says where the broker is.
 import { randomUUID } from "node:crypto";
 import { connect } from "@nats-io/transport-node";
-import { ask, result, run, slice, submit } from "./backend.mjs";
+import { ask, cancel, result, run, slice, submit } from "./backend.mjs";
 
 const text = process.argv[2] ?? "Marta Ruiz of Acme called from Bilbao: two pallets are missing. 📦";
 const nc = await connect({ servers: process.env.NATS_URL ?? "nats://127.0.0.1:4222", maxReconnectAttempts: -1 });
@@ -16,6 +16,9 @@ try {
   print("submit", { first, again, status: done.status, metadata: done.metadata, error: done.error });
   for (const [wanted, { value, error }] of Object.entries(done.answers)) print(wanted, error ?? value);
   print("names", done.answers.entities?.value?.entities.map((entity) => slice(text, entity)));
+
+  const [tenant, dataClass, id] = address.split(".");
+  print("cancel", await cancel(nc, tenant, dataClass, id)); // too late: the result that came first stands
 
   const answer = await ask(nc, "sentiment", { text });
   print("ask", answer.error ?? answer.value);

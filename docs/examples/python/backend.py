@@ -1,4 +1,4 @@
-"""What a backend needs of a smallmesh: submit, result, ask, run. JSON and subjects over nats-py."""
+"""What a backend needs of a smallmesh: submit, result, cancel, ask, run. JSON and subjects over nats-py."""
 
 import asyncio
 import json
@@ -47,6 +47,11 @@ async def result(nc: Client, address: str, wait_s: float = 60.0) -> dict[str, An
         return None
     finally:
         await done.unsubscribe()
+
+
+async def cancel(nc: Client, tenant: str, data_class: str, task_id: str) -> dict[str, Any]:
+    """Cancel a task; the reply's status is how it ended: cancelled, or as it did before. Where it has not, the reply has an error."""
+    return await _call(nc, f"slm.v1.cancel.{tenant}.{data_class}", {"task_id": task_id}, 10.0, None)
 
 
 async def ask(nc: Client, agent: str, request: dict[str, Any], timeout_s: float = 10.0, traceparent: str | None = None) -> dict[str, Any]:

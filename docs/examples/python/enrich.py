@@ -1,4 +1,7 @@
-"""python enrich.py TEXT: submits a text and waits for its result, asks one agent, runs a task. NATS_URL says where the broker is."""
+"""python enrich.py TEXT: submits a text and waits for its result, cancels it too late, asks one agent, runs a task.
+
+NATS_URL says where the broker is.
+"""
 
 import asyncio
 import json
@@ -7,7 +10,7 @@ import sys
 import uuid
 
 import nats
-from backend import ask, result, run, submit
+from backend import ask, cancel, result, run, submit
 
 TEXT = sys.argv[1] if len(sys.argv) > 1 else "Marta Ruiz of Acme called from Bilbao: two pallets are missing. 📦"
 
@@ -28,6 +31,8 @@ async def main() -> None:
             show(wanted, answer["error"] or answer["value"])
         found = (done["answers"].get("entities", {}).get("value") or {}).get("entities", [])
         show("names", [TEXT[entity["start"] : entity["end"]] for entity in found])
+
+        show("cancel", await cancel(nc, *address.split(".")))  # too late: the result that came first stands
 
         answer = await ask(nc, "sentiment", {"text": TEXT})
         show("ask", answer["error"] or answer["value"])

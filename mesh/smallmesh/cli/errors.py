@@ -11,6 +11,7 @@ from smallmesh_contracts import ContractError, ErrorCode, ErrorInfo
 from smallmesh_contracts.decode import explain
 
 _CODES = {
+    "smallmesh.bus.provision.CannotKeepError": Exit.INSTALLATION,
     "smallmesh_contracts.errors.ContractError": Exit.ERROR,
     f"{__name__}.InstallationError": Exit.INSTALLATION,
     "smallmesh.catalogue.CatalogueError": Exit.INSTALLATION,

@@ -51,7 +51,7 @@ async def connected(named: str | None, *, problem: Callable[[Exception], None] |
 
 
 def check_reachable(url: str) -> None:
-    """See that something listens at an address: what is not there is said at once, and not after a while of trying.
+    """See that something listens at an address, or at one of several: what is not there is said at once, and not after a while of trying.
 
     Raises:
         ContractError: ``unavailable`` where nothing does, ``invalid_request`` for what is no address.
@@ -60,7 +60,7 @@ def check_reachable(url: str) -> None:
     from smallmesh.bus.nats import no_broker  # noqa: PLC0415
 
     try:
-        if reachable(url, REACHED_WITHIN_S):
+        if any(reachable(one, REACHED_WITHIN_S) for one in url.split(",")):
             return
     except ValueError as error:
         raise ContractError(ErrorCode.INVALID_REQUEST, f"not the address of a broker: {without_password(url)} ({error})") from None
@@ -68,6 +68,10 @@ def check_reachable(url: str) -> None:
 
 
 def without_password(url: str) -> str:
-    """Return an address as it may be shown."""
+    """Return an address as it may be shown, or several with commas between them."""
+    return ",".join(_without_password(one) for one in url.split(","))
+
+
+def _without_password(url: str) -> str:
     scheme, separator, rest = url.rpartition("://")
     return f"{scheme}{separator}{rest.rpartition('@')[2]}"

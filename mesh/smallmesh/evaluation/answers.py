@@ -127,6 +127,13 @@ class _CountingHost:
     def passes(self) -> int:
         return self._host.passes
 
+    @property
+    def turn(self) -> int | None:
+        return self._host.turn
+
+    def abandon(self, why: Exception) -> None:
+        self._host.abandon(why)
+
     def language_of(self, text: str) -> Language:
         return self._host.language_of(text)
 

@@ -5,6 +5,8 @@ QUICK_DEATH_S = 5.0
 AT_ONCE_S = 0.1
 FIRST_WAIT_S = 0.5
 QUICK_DEATHS_ALLOWED = 5
+LONGEST_WAIT_S = 8.0
+"""For a process that was ready before it died: what it dies of came with its work, and ends once that work is given up."""
 
 
 def backoff_s(quick_deaths: int) -> float | None:

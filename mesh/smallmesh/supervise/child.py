@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from smallmesh import tied
-from smallmesh.supervise.backoff import QUICK_DEATH_S, backoff_s
+from smallmesh.supervise.backoff import LONGEST_WAIT_S, QUICK_DEATH_S, backoff_s
 from smallmesh.supervise.programs import Program
 
 LAST_LINES = 8
@@ -25,7 +25,7 @@ _TAIL_BYTES = 8192
 class ProcessState(StrEnum):
     """What a process is doing.
 
-    ``waiting``: it died and is started again soon. ``failed``: it died too often, and stays dead.
+    ``waiting``: it died and is started again soon. ``failed``: it died too often without having been ready, and stays dead.
     """
 
     STARTING = "starting"
@@ -176,6 +176,8 @@ class Child:
             self.last_words = last_lines(self._log, since=self._log_began)
             quick_deaths = quick_deaths + 1 if self._died_quickly() else 0
             wait_s = backoff_s(quick_deaths) if self._restart else None
+            if wait_s is None and self._restart and self.state is ProcessState.READY:
+                quick_deaths, wait_s = 0, LONGEST_WAIT_S
             if wait_s is None:
                 self._become(ProcessState.FAILED)
                 return

@@ -3,17 +3,20 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 from smallmesh.broker import BrokerUnavailable, EmbeddedBroker
+from smallmesh.bus.keeping import Keeping, fitting
 from smallmesh.bus.layout import all_consumers
 from smallmesh.bus.nats import NatsBus
 from smallmesh.catalogue import Catalogue
-from smallmesh.settings import for_child, settings
+from smallmesh.settings import Settings, for_child, settings, settings_with
 from smallmesh.supervise.child import Child, ProcessInfo, ProcessState, last_lines, memory_of
 from smallmesh.supervise.programs import Program, programs
 from smallmesh.tasks import end
@@ -25,6 +28,8 @@ STOP_WITHIN_S = 12.0
 """Longer than a process gives its work in hand, so that nothing is killed that was about to end."""
 _POLL_S = 0.05
 _WATCH_BROKER_S = 1.0
+_ROOM_AGAIN = 16 * 1024**2
+"""Bytes free on a disk that was full, before its broker is started again."""
 
 
 class MeshError(RuntimeError):
@@ -70,7 +75,7 @@ class Mesh:
 
         Args:
             scale: Replicas by name of agent or service, where it is not one.
-            nats_url: A broker that runs already; without it there is an embedded one.
+            nats_url: A broker that runs already, or several of a cluster with commas between them; without it there is an embedded one.
             port: The embedded broker's; None for a free one.
             store: The mesh's folder, kept; None for a temporary one.
             on_change: Called after every change of a process, in the event loop. It must not raise.
@@ -82,24 +87,24 @@ class Mesh:
         Raises:
             CatalogueError: A name that nothing has, or a broken agent folder.
             BrokerUnavailable: No embedded broker can be had.
-            ContractError: ``unavailable``: the broker cannot be reached or provisioned.
+            ContractError: ``unavailable``: the broker cannot be reached or provisioned; or it cannot keep as much as is set.
         """
         paths = tuple(agent_path or settings().agent_folders)
         catalogue = Catalogue.load(paths)
         wanted = programs(catalogue, scale or {}, agents)
+        chosen = settings_with(**changed)
         async with AsyncExitStack() as stack:
             folder = store or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="smallmesh-", ignore_cleanup_errors=True)))
             (folder / "logs").mkdir(parents=True, exist_ok=True)
-            broker = stack.enter_context(EmbeddedBroker.start(folder / BROKER, port=port)) if nats_url is None else None
+            broker = _embedded(folder / BROKER, port, stack) if nats_url is None else None
             mesh = cls(broker.url if broker else str(nats_url), folder, broker, on_change)
             bus = await NatsBus.connect(mesh.url, name="smallmesh-supervisor")
             stack.push_async_callback(bus.close)
-            step_wait_s = float(changed.get("step_ack_wait_s", settings().step_ack_wait_s))
-            lease_wait_s = float(changed.get("lease_ack_wait_s", settings().lease_ack_wait_s))
-            await bus.provision(all_consumers(catalogue.agents, catalogue.services, step_wait_s=step_wait_s, lease_wait_s=lease_wait_s))
-            chosen = {"nats_url": mesh.url, "agent_path": os.pathsep.join(map(str, paths)), "health_port": "0", **changed}
+            waits = {"step_wait_s": chosen.step_ack_wait_s, "lease_wait_s": chosen.lease_ack_wait_s}
+            await bus.provision(all_consumers(catalogue.agents, catalogue.services, **waits), keeping=_keeping(broker, chosen))
+            given = {"nats_url": mesh.url, "agent_path": os.pathsep.join(map(str, paths)), "health_port": "0", **changed}
             stack.push_async_callback(mesh._stop)
-            mesh._run(wanted, chosen, restart=restart)
+            mesh._run(wanted, given, restart=restart)
             await mesh._watch(bus, stack)
             yield mesh
 
@@ -177,7 +182,7 @@ class Mesh:
     async def _keep_broker(self) -> None:
         while self.broker is not None:
             await asyncio.sleep(_WATCH_BROKER_S)
-            if self.broker.pid is None:
+            if self.broker.pid is None or await asyncio.to_thread(_would_recover, self.broker):
                 with contextlib.suppress(BrokerUnavailable):
                     self.broker.restart()
                     self._broker_restarts += 1
@@ -194,6 +199,22 @@ class Mesh:
         for child in children:
             child.end_now()
         await asyncio.gather(*(child.ended() for child in children))
+
+
+def _embedded(store: Path, port: int | None, stack: AsyncExitStack) -> EmbeddedBroker:
+    return stack.enter_context(EmbeddedBroker.start(store, port=port, sync=settings().broker_sync))
+
+
+def _keeping(broker: EmbeddedBroker | None, chosen: Settings) -> Keeping:
+    """Return what is set; where no size is, and the broker's disk is here, one that the disk has room for."""
+    if broker is None or chosen.store_size is not None:
+        return chosen.keeping
+    return replace(chosen.keeping, store_bytes=fitting(broker.room))
+
+
+def _would_recover(broker: EmbeddedBroker) -> bool:
+    """Whether a write has failed, after which nats-server takes nothing more until it is started again, and there is room again."""
+    return "write error" in (broker.trouble() or "") and shutil.disk_usage(broker.store).free >= _ROOM_AGAIN
 
 
 def _describe(broker: EmbeddedBroker, restarts: int) -> ProcessInfo:

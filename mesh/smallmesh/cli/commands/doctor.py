@@ -71,12 +71,19 @@ async def _facts(nats: str | None, wait_s: float) -> "Facts":
 async def _broker(nats: str | None, chosen: "Settings", agents: Sequence[str], services: Sequence[str], wait_s: float) -> "Broker":
     from smallmesh.bus.layout import all_consumers  # noqa: PLC0415
     from smallmesh.cli.where import connected  # noqa: PLC0415
-    from smallmesh.doctor.gather import Connection, ask_broker  # noqa: PLC0415
+    from smallmesh.doctor.gather import Connection, Wanted, ask_broker  # noqa: PLC0415
 
     denied: list[str] = []
     async with connected(nats, problem=lambda error: denied.append(str(error))) as bus:
         consumers = all_consumers(agents, services, step_wait_s=chosen.step_ack_wait_s, lease_wait_s=chosen.lease_ack_wait_s)
-        return await ask_broker(Connection(bus, bus.client.max_payload, denied), consumers, wait_s)
+        wanted = Wanted(consumers, chosen.keeping, _unsaid(chosen))
+        return await ask_broker(Connection(bus, bus.client.max_payload, denied), wanted, wait_s)
+
+
+def _unsaid(chosen: "Settings") -> set[str]:
+    """Return what of a stream's configuration is decided elsewhere: by `provision --replicas`, or by `up` from its disk."""
+    settled = {"num_replicas": "stream_replicas" in chosen.model_fields_set, "max_bytes": chosen.store_size is not None}
+    return {name for name, here in settled.items() if not here}
 
 
 def _running_here(chosen: "Settings") -> dict[str, int]:

@@ -27,6 +27,10 @@ EXAMPLES = (
     ("smallmesh up --scale sentiment=2 --scale ner=3", "more replicas of some; 0 leaves one out"),
     ("smallmesh up --detach", "in the background, until `smallmesh down`"),
     ("smallmesh up --nats nats://broker:4222", "the processes only, on a broker that is there already"),
+    (
+        "SMALLMESH_STREAM_REPLICAS=3 smallmesh up --nats nats://a:4222,nats://b:4222,nats://c:4222",
+        "one of three may be lost",
+    ),
 )
 USUAL_PORT = 4222
 _DRAW_S = 0.1
@@ -52,7 +56,8 @@ def command(
 
     One process each for every agent, the escalation service and two orchestrators (one for public
     and internal tasks, one for restricted ones). A process that dies is started again. Store and
-    logs are kept in SMALLMESH_STATE_DIR. Other commands find this mesh by themselves.
+    logs are kept in SMALLMESH_STATE_DIR; streams are sized to its disk, or by SMALLMESH_STORE_SIZE.
+    Other commands find this mesh by themselves.
     """
     replicas = parse_scale(scale or [])
     folder = settings().state_dir
@@ -115,7 +120,8 @@ async def _up(folder: Path, nats: str | None, port: int | None, scale: Mapping[s
             try:
                 while True:
                     shown.changed(await changes.get())
-                    write_state(folder, state.model_copy(update={"processes": mesh.processes}))
+                    with contextlib.suppress(OSError):  # a full disk does not end a mesh that runs: it is written at the next change
+                        write_state(folder, state.model_copy(update={"processes": mesh.processes}))
             finally:
                 notes.print("stopping: work in hand is finished first; a second Ctrl-C does without")
 

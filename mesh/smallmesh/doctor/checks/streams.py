@@ -19,6 +19,8 @@ _SET = {
 }
 """What an operator decides; it may have been set elsewhere, and not here."""
 
+SILENT_NS = 5_000_000_000
+"""Brokers of a cluster speak to each other every second; nats-server itself calls one offline only after minutes."""
 MUCH_BEHIND = 1000
 """Messages: less is made good in a moment."""
 _CURE = {
@@ -70,9 +72,10 @@ class Streams(Check):
 
 
 def _amiss(replica: Mapping[str, Any]) -> str:
-    if replica.get("offline"):
+    silent_ns, current = replica.get("active", 0), replica.get("current", False)
+    if replica.get("offline") or silent_ns > SILENT_NS or not (current or silent_ns):  # none: not heard of since another leads
         return "away"
-    return "behind" if not replica.get("current") and replica.get("lag", 0) > MUCH_BEHIND else ""
+    return "behind" if not current and replica.get("lag", 0) > MUCH_BEHIND else ""
 
 
 def _todo(other: Sequence[str]) -> str:
