@@ -141,6 +141,15 @@ async def test_an_escalation_that_waits_for_a_claim_is_let_go_when_its_task_is_c
     assert await bench.bus.read(bench.result) is None
 
 
+async def test_an_escalation_waits_for_a_claim_no_longer_than_its_budget(bench):
+    await Claims(bench.bus).make(bench.claim, 3600.0)
+    await bench.publish(timeout_s=0.2)
+    async with bench.replica():
+        answer = await bench.acknowledged()
+
+    assert (answer.error.code, bench.frontier.calls) == (ErrorCode.EXPIRED, 0)
+
+
 async def test_an_answer_that_was_stored_between_the_look_and_the_claim_is_not_paid_for_again(bench, monkeypatch):
     store = bench.bus.store
 

@@ -12,7 +12,6 @@ from typing import Any
 
 from faststream import AckPolicy, BaseMiddleware
 from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
-from nats.aio.client import Client
 
 from smallmesh.bus import Consumer, Delivery
 from smallmesh.bus.nats import NatsDelivery, connection_options, first_connection
@@ -27,7 +26,7 @@ _IN_HAND: ContextVar[Delivery] = ContextVar("delivery in hand")
 
 
 class DurableDoor:
-    """FastStream over the consumers of the escalation service, and the connection that its doors share."""
+    """FastStream over the consumers of the escalation service, on a connection of its own."""
 
     def __init__(self, url: str, name: str, *, lost: Callable[[], None], problem: Callable[[Exception], None], graceful_s: float) -> None:
         """Prepare a broker.
@@ -48,14 +47,6 @@ class DurableDoor:
             apply_types=False,  # the decoder has validated the body; a second time would cost a tenth of the step
             ack_policy=AckPolicy.MANUAL,
         )
-
-    async def connect(self) -> Client:
-        """Connect and return the connection, for the other doors.
-
-        Raises:
-            ContractError: ``unavailable``, saying what to do.
-        """
-        return await first_connection(self._broker.connect(), self._url)
 
     def subscribe(self, consumers: Mapping[Lane, Consumer], worker: StepWorker[EscalationStep]) -> None:
         """Take work from some consumers, one message a lane at a time.
@@ -85,7 +76,12 @@ class DurableDoor:
             subscriber(handle)
 
     async def start(self) -> None:
-        """Begin to take work."""
+        """Connect, and begin to take work.
+
+        Raises:
+            ContractError: ``unavailable``, saying what to do.
+        """
+        await first_connection(self._broker.connect(), self._url)
         await self._broker.start()
 
     async def stop(self) -> None:

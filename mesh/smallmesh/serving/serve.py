@@ -54,11 +54,9 @@ async def _agent(found: AgentFolder, life: Life, chosen: Settings) -> None:
     agent = found.agent
     async with AsyncExitStack() as stack:
         answering = await stack.enter_async_context(hosted(found))
-        bus = await NatsBus.connect(chosen.nats_url, name=f"smallmesh-{agent.name}", lost=life.lost, problem=life.problem)
+        bus = await _connected(agent.name, life, chosen, stack)
         movement = Movement(lambda: answering.host.turn)
         in_hand = InHand(bus, movement)
-        stack.push_async_callback(bus.close)
-        stack.callback(life.end)
 
         def stuck() -> None:
             if not life.ending:
@@ -87,12 +85,11 @@ async def _service(found: ServiceFolder, life: Life, chosen: Settings) -> None:
 
     service = found.service
     async with AsyncExitStack() as stack:
-        door = DurableDoor(chosen.nats_url, f"smallmesh-{service.name}", lost=life.lost, problem=life.problem, graceful_s=GRACEFUL_S)
-        bus = NatsBus(await door.connect())
+        bus = await _connected(service.name, life, chosen, stack)
+        door = DurableDoor(chosen.nats_url, f"smallmesh-{service.name}-door", lost=life.lost, problem=life.problem, graceful_s=GRACEFUL_S)
         in_hand = InHand(bus)
         _beat(in_hand, chosen, stack)  # until the door has ended what is in hand
         stack.push_async_callback(door.stop)
-        stack.callback(life.end)
         stack.push_async_callback((await in_hand.watch()).stop)
         frontier = build_frontier(chosen)
         worker = escalation_worker(service, frontier, bus, _retry(chosen), in_hand)
@@ -104,6 +101,13 @@ async def _service(found: ServiceFolder, life: Life, chosen: Settings) -> None:
         metadata = {"answer": service.answer, "model_id": frontier.model_id}
         await announce(ServiceSpec(service.name, smallmesh.__version__, service.description, metadata), bus, chosen, stack)
         await life.ended()
+
+
+async def _connected(name: str, life: Life, chosen: Settings, stack: AsyncExitStack) -> NatsBus:
+    bus = await NatsBus.connect(chosen.nats_url, name=f"smallmesh-{name}", lost=life.lost, problem=life.problem)
+    stack.push_async_callback(bus.close)
+    stack.callback(life.end)
+    return bus
 
 
 def _told(answering: Answering) -> dict[str, str]:
