@@ -67,12 +67,15 @@ def _run(command: list[str], outcomes: Path, log: Path, console: Console) -> int
     with log.open("wb") as output, console.status("starting") as status:
         running = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)  # noqa: S603 - our own suite
         began = time.monotonic()
-        while running.poll() is None or shown < len(_ended(outcomes)):
-            for one in _ended(outcomes)[shown:]:
-                console.print(_said(one), highlight=False, soft_wrap=True)
-                shown += 1
-            status.update(f"{time.monotonic() - began:.0f} s  {under_way(outcomes) or 'starting or ending processes'}")
-            time.sleep(LOOK_S)
+        try:
+            while running.poll() is None or shown < len(_ended(outcomes)):
+                for one in _ended(outcomes)[shown:]:
+                    console.print(_said(one), highlight=False, soft_wrap=True)
+                    shown += 1
+                status.update(f"{time.monotonic() - began:.0f} s  {under_way(outcomes) or 'starting or ending processes'}")
+                time.sleep(LOOK_S)
+        except KeyboardInterrupt:  # the suite has got it too, and ends its processes; what it has counted is reported
+            running.wait()
     return running.returncode
 
 

@@ -56,7 +56,7 @@ def read(path: Path, *, in_order: bool = True) -> list[Experiment]:
     """Return the experiments of a run that have ended: in the order of the list of faults, or in the order in which they ended."""
     written = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
     counted = {one["test"]: one for one in written if one["kind"] == "outcome"}
-    ended = {one["test"]: one for one in written if one["kind"] == "ended"}  # an error at its end comes after its call
+    ended = {one["test"]: one for one in written if one["kind"] == "ended"}
     found = [_experiment(one, counted.get(test, {})) for test, one in ended.items()]
     return sorted(found, key=lambda one: (one.number is None, one.number or 0)) if in_order else found
 

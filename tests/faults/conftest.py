@@ -21,6 +21,7 @@ FEW = 3
 """Trials where nobody says how many: enough to see that an experiment works."""
 MOST_WORDS = 4000
 """The end of what a failed test says, in characters."""
+SAID = pytest.StashKey[dict]()
 _OURS = ("ANTHROPIC_API_KEY", "SMALLMESH_FRONTIER_BASE_URL", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
@@ -51,10 +52,14 @@ def pytest_runtest_setup(item):
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):  # noqa: ARG001 - the hook's form
     report = (yield).get_result()
-    if report.when == "call" or report.outcome != "passed":
-        reason = report.longreprtext if report.failed else report.longrepr[2] if report.skipped else ""
-        said = {"test": item.nodeid, "experiment": _experiment(item), "title": _title(item), "result": report.outcome}
-        _write(item.config, "ended", {**said, "seconds": report.duration, "reason": str(reason)[-MOST_WORDS:]})
+    said = item.stash.setdefault(SAID, {"result": "passed", "seconds": 0.0, "reason": ""})
+    if report.when == "call":
+        said["seconds"] = report.duration
+    if report.outcome != "passed":
+        reason = report.longreprtext if report.failed else report.longrepr[2]
+        said |= {"result": report.outcome, "reason": str(reason)[-MOST_WORDS:]}
+    if report.when == "teardown":  # what it counted is written by now
+        _write(item.config, "ended", {"test": item.nodeid, "experiment": _experiment(item), "title": _title(item), **said})
 
 
 def _write(config, kind, values):

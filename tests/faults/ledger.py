@@ -52,14 +52,14 @@ class Fault:
 
 @dataclass(slots=True)
 class Entered:
-    """One submission.
+    """One id under which something was submitted.
 
     Attributes:
-        digest: Of its body.
+        digests: Of the bodies.
         acknowledged_at: When the broker had said that it keeps it, on this machine's clock; None before.
     """
 
-    digest: str
+    digests: set[str] = field(default_factory=set)
     acknowledged_at: float | None = None
 
 
@@ -72,7 +72,7 @@ class Audit:
         acknowledged: Of those, kept by the broker.
         statuses: Terminal results by status.
         lost: Acknowledged tasks without a terminal result.
-        foreign: Tasks whose terminal result is about another body.
+        foreign: Tasks whose terminal result is about a body that was not submitted.
         duplicates: Subjects under which a second terminal or step's result was stored.
         replaced: Terminal results, of whomever, that another took the place of.
         dead_letters: Dead letters of submissions, by code.
@@ -151,7 +151,7 @@ class Ledger:
     async def submit(self, address: Address, task: Task, lane: Lane = Lane.INTERACTIVE, *, within_s: float = STUCK_AFTER_S) -> bool:
         """Submit a task as a backend does, again and again while the broker is away or full; tell whether it was acknowledged."""
         body = task.to_bytes()
-        entered = self.entered.setdefault(address, Entered(digest_of(body)))
+        entered = self._enter(address, body)
         give_up = time.monotonic() + within_s
         while True:
             try:
@@ -168,7 +168,12 @@ class Ledger:
 
     def expect(self, address: Address, body: bytes) -> None:
         """Note a submission that somebody else makes, and that counts as acknowledged from now on."""
-        self.entered[address] = Entered(digest_of(body), time.time())
+        self._enter(address, body).acknowledged_at = time.time()
+
+    def _enter(self, address: Address, body: bytes) -> Entered:
+        entered = self.entered.setdefault(address, Entered())
+        entered.digests.add(digest_of(body))
+        return entered
 
     def hit(self, what: str, *pids: int) -> Fault:
         """Note that something was done to some processes, just now."""
@@ -209,7 +214,7 @@ class Ledger:
             acknowledged=sum(entered.acknowledged_at is not None for entered in self.entered.values()),
             statuses=Counter(result.status for result in self._dones.values()),
             lost=tuple(self.open),
-            foreign=tuple(a for a, result in self._dones.items() if result.digest != self.entered[a].digest),
+            foreign=tuple(a for a, result in self._dones.items() if result.digest not in self.entered[a].digests),
             duplicates=tuple(self._duplicates),
             replaced=await self._replaced() - self._replaced_before,
             dead_letters=dead["submit"],

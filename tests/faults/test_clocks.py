@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from smallmesh.broker import EmbeddedBroker
-from smallmesh.bus.layout import lease_consumers, step_consumers
+from smallmesh.bus.layout import all_consumers, lease_consumers, step_consumers
 from smallmesh_contracts import DataClass, ErrorCode, Lane, Status, Task
 from tests.faults.serving import served
 from tests.faults.share import share
@@ -84,8 +84,7 @@ async def skewed(clocks, tmp_path_factory):
     async with AsyncExitStack() as stack:
         broker = stack.enter_context(EmbeddedBroker.start())
         client = await stack.enter_async_context(Client.connected(broker.url))
-        steps = [consumer for name in OFFSETS for consumer in step_consumers(name, ACK_WAIT_S).values()]
-        await client.bus.provision([*lease_consumers(DataClass, ACK_WAIT_S), *steps])
+        await client.bus.provision(all_consumers(OFFSETS, (), step_wait_s=ACK_WAIT_S, lease_wait_s=ACK_WAIT_S))
         programs = [(name, "agent", name) for name in OFFSETS]
         programs += [(name, "orchestrator", "orchestrator", "--classes", c.value) for name, c in ORCHESTRATORS.items()]
         starting = (served(client, broker.url, agents, *what, env=clocks.of(name), **waits) for name, *what in programs)

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from smallmesh_contracts import (
     Address,
@@ -30,10 +31,11 @@ DEEP = 200_000
 MOST = 4_100_000
 """Bytes: all that a queue takes of one message, nearly."""
 WORTH_MS = 100.0
-"""Processor time of the process that refuses it, whatever else the machine does meanwhile: to receive it, to look at it,
-to keep it as a dead letter and to say so."""
-DELAY_S = 1.0
-"""A run beside a hostile body, far above what it takes alone: a mesh that reads such a body for seconds is over it."""
+"""Processor time of the process that refuses it: to receive it, to look at it, to keep it as a dead letter and to say so."""
+TIMES_PLAIN = 3.0
+"""On a machine so busy that even a plain text of that length takes long, so many times as much as that."""
+DELAY_S = 5.0
+"""A run beside hostile bodies, also on a busy machine: a mesh that reads each of them for seconds is far over it."""
 REFUSED = {ErrorCode.INVALID_REQUEST, ErrorCode.TOO_LONG}
 
 
@@ -115,25 +117,35 @@ class Neighbour:
             await asyncio.sleep(0.01)
 
 
+async def refusal_ms(hamlet, body: bytes) -> float:
+    """Return the processor time that the orchestrator takes to refuse a submission, from its arrival to the end of all that follows."""
+    pid, address = pids(hamlet.mesh)["orchestrator"], new_address()
+    before = await at_rest(pid)
+    assert await hamlet.client.submit(address, body, Lane.BULK)
+    done = await hamlet.client.done(address)
+    await hamlet.client.idle()
+
+    assert (done.status, done.answers) == (Status.FAILED, {})
+    assert done.error.code in REFUSED
+    return await at_rest(pid) - before
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def worth_ms(hamlet) -> float:
+    """What a refusal may cost on this machine."""
+    plain = b'{"text": "' + b"x" * MOST + b'"}'
+    return max(WORTH_MS, TIMES_PLAIN * min([await refusal_ms(hamlet, plain) for _ in range(2)]))
+
+
 @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE.keys())
-async def test_it_is_refused_for_a_tenth_of_a_second_of_work(hardy, outcome, trials, body):
-    pid = pids(hardy.mesh)["orchestrator"]
+async def test_it_is_refused_for_a_tenth_of_a_second_of_work(hardy, worth_ms, outcome, trials, body):
     took = []
-
     async with unharmed(hardy):
-        while not took or (min(took) > WORTH_MS and len(took) < trials):
-            address = new_address()
-            before = await at_rest(pid)
-            assert await hardy.client.submit(address, body, Lane.BULK)
-            done = await hardy.client.done(address)
-            await hardy.client.idle()
-            took.append(await at_rest(pid) - before)
+        while not took or (min(took) > worth_ms and len(took) < trials):
+            took.append(await refusal_ms(hardy, body))
 
-            assert (done.status, done.answers) == (Status.FAILED, {})
-            assert done.error.code in REFUSED
-
-    outcome.note(processor_ms=round(min(took), 1), bytes=len(body))
-    assert min(took) <= WORTH_MS, took
+    outcome.note(processor_ms=round(min(took), 1), bytes=len(body), worth_ms=round(worth_ms))
+    assert min(took) <= worth_ms, took
 
 
 async def test_a_million_keys_are_more_than_the_broker_takes(hardy):
@@ -159,17 +171,17 @@ async def test_nobody_else_waits_for_it(hardy, outcome, trials):
 
 
 @pytest.mark.parametrize("name", ["a list 200,000 deep", "as many keys as fit beside the text", "as many numbers as fit"])
-async def test_an_agent_that_is_asked_so_answers_for_a_tenth_of_a_second_of_work(hardy, trials, name):
+async def test_an_agent_that_is_asked_so_answers_for_a_tenth_of_a_second_of_work(hardy, worth_ms, trials, name):
     pid, took = pids(hardy.mesh)[ECHO], []
 
     async with unharmed(hardy):
-        while not took or (min(took) > WORTH_MS and len(took) < trials):
+        while not took or (min(took) > worth_ms and len(took) < trials):
             before = await at_rest(pid)
             reply = await hardy.client.bus.request(subjects.ask(ECHO), HOSTILE[name], timeout_s=10.0)
             decode(Answer, reply.body)
             took.append(await at_rest(pid) - before)
 
-    assert min(took) <= WORTH_MS, took
+    assert min(took) <= worth_ms, took
 
 
 async def test_of_a_key_that_stands_twice_everybody_reads_the_last(hardy):

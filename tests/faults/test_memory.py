@@ -27,7 +27,7 @@ AGENT = "sentiment"
 KIB = 1024
 LARGEST, SMALLEST = 0.97, 0.6
 """Of what it needs. Under the smallest not even the interpreter has loaded what it wants to say."""
-MOST = 12
+MOST = 6
 
 
 async def test_with_too_little_memory_it_is_never_ready_takes_nothing_and_says_why(outcome, trials):

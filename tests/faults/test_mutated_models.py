@@ -42,9 +42,9 @@ def flipped(position: int, bit: int = 0) -> Mutation:
 
 
 BROKEN: dict[str, Mutation] = {
-    "nothing": lambda _: b"",
     "its first half": lambda model: model[: len(model) // 2],
     "another number of tensors": flipped(8, bit=1),
+    "nothing": lambda _: b"",
     "a text": lambda _: b"Weights will follow by mail.\n" * 1000,
     "all but its last thousand bytes": lambda model: model[:-1000],
     "another magic number": flipped(0),
@@ -124,7 +124,7 @@ async def refused(client: Client, folder: Path) -> str:
 
 
 async def test_a_file_that_its_card_does_not_know_is_never_loaded(waiting, copy, outcome, trials):
-    for name, mutate in [*first(WHOLE, trials // 3), *first(BROKEN, trials // 3)]:
+    for name, mutate in first({**WHOLE, **BROKEN}, trials // 3):
         assert "not the one of its card" in await refused(waiting, copy(mutate)), name
 
         outcome.trials += 1
@@ -149,7 +149,7 @@ async def test_a_card_that_names_another_sha256_is_believed(waiting, copy):
 
 
 async def test_what_is_no_model_is_refused_by_name_even_if_its_card_vouches_for_it(waiting, copy, outcome, trials):
-    for name, mutate in first(BROKEN, trials):
+    for name, mutate in first(BROKEN, trials // 2):
         assert "not the one of its card" not in await refused(waiting, copy(mutate, vouched=True)), name
 
         outcome.trials += 1

@@ -20,6 +20,8 @@ pytestmark = [pytest.mark.mesh, pytest.mark.asyncio(loop_scope="session"), pytes
 
 MB = 1024 * 1024
 WITHIN_S = 1.0
+A_BUSY_MACHINE = 15.0
+"""By the clock things may take so many times longer where others work too."""
 GROWTH = 96 * MB
 """What a process may have grown by: some copies of the largest message that there can be."""
 FAR_TOO_MUCH = 64 * MB
@@ -61,9 +63,11 @@ async def soon_and_small(hamlet):
 
 @asynccontextmanager
 async def within(seconds: float):
-    began = time.monotonic()
+    """What is done in here takes so much processor time of this process at most, and not much more by the clock."""
+    began, worked = time.monotonic(), time.process_time()
     yield
-    assert time.monotonic() - began < seconds
+    assert time.process_time() - worked < seconds
+    assert time.monotonic() - began < seconds * A_BUSY_MACHINE
 
 
 def padded(size: int, **fields: object) -> bytes:
@@ -123,10 +127,10 @@ async def test_a_backend_is_told_too_long_and_goes_on(hardy, backend, largest, s
     task = Task(text="Still there?", wanted=(ECHO,))
 
     async with soon_and_small(hardy):
-        for sending in (backend.submit(text, lane=Lane.BULK), backend.run(text)):
+        for send in (backend.submit, backend.run):
             async with within(WITHIN_S):
                 with pytest.raises(ContractError) as refused:
-                    await sending
+                    await send(text)
             assert refused.value.info.code is ErrorCode.TOO_LONG
         async with within(WITHIN_S):
             assert await code_of_ask(backend, text) is ErrorCode.TOO_LONG
@@ -170,8 +174,8 @@ async def test_the_largest_run_and_ask_that_the_broker_takes_are_answered_typed(
             async with within(WITHIN_S):
                 if more > 0:
                     with pytest.raises(nats.errors.MaxPayloadError):
-                        await asking.request(subject, padded(largest + more), timeout=WITHIN_S)
+                        await asking.request(subject, padded(largest + more), timeout=WITHIN_S * A_BUSY_MACHINE)
                     continue
-                reply = await asking.request(subject, padded(largest + more), timeout=WITHIN_S)
+                reply = await asking.request(subject, padded(largest + more), timeout=WITHIN_S * A_BUSY_MACHINE)
             assert decode(answer, reply.data).error.code is ErrorCode.TOO_LONG
     assert asking.is_connected

@@ -25,7 +25,7 @@ from tests.support.rules import HARD, Begun, Gate
 pytestmark = [pytest.mark.mesh, pytest.mark.asyncio(loop_scope="session")]
 
 SERVICES = tuple(name for name, replicas in SCALE.items() if replicas)
-PAUSE_S = 0.1
+PAUSE_S = 0.2
 """Between one call and the next of the same caller: of each kind there is one, so that the machine has time to start a process."""
 AT_ONCE_S = LATE_S / 4
 """Far more than a task takes that is handed on at once, and far less than one that waits for its redelivery."""

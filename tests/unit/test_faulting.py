@@ -59,12 +59,12 @@ def test_experiments_come_in_the_order_of_the_list_of_faults_with_what_they_coun
     assert [one.number for one in read(path, in_order=False)] == [13, 1]
 
 
-def test_a_test_that_fails_at_its_end_has_failed(written):
-    path = written(begun("a"), ended("a", 1), outcome("a"), ended("a", 1, "failed", "no broker"))
+def test_what_a_failed_test_counted_is_kept_with_its_reason(written):
+    path = written(begun("a"), outcome("a"), ended("a", 1, "failed", "no broker"))
 
     (one,) = read(path)
 
-    assert (one.result, one.reason, one.clean) == ("failed", "no broker", False)
+    assert (one.result, one.reason, one.clean, one.counts["kills"]) == ("failed", "no broker", False, 300)
 
 
 def test_what_is_under_way_is_the_last_that_began_and_has_not_ended(written, tmp_path):
