@@ -35,6 +35,10 @@ class Leases:
         self._held: dict[tuple[int, str], Lease] = {}
         self._closing = False
 
+    def __len__(self) -> int:
+        """Return how many are held."""
+        return len(self._held)
+
     def hand_back(self) -> None:
         """Give every lease back at once, except those whose results are all in: they end within a moment."""
         self._closing = True

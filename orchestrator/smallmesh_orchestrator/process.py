@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import smallmesh
 from smallmesh.bus import Subscription
+from smallmesh.bus.heads import keep_heads
 from smallmesh.bus.layout import lease_consumers, mover_consumer
 from smallmesh.bus.nats import NatsBus
 from smallmesh.catalogue import Catalogue
@@ -16,6 +17,7 @@ from smallmesh.tasks import end
 from smallmesh_contracts import DataClass
 from smallmesh_orchestrator.arrivals import Arrivals
 from smallmesh_orchestrator.cancelling import Cancelling
+from smallmesh_orchestrator.collecting import collect_when_little_is_held
 from smallmesh_orchestrator.flow import Flow
 from smallmesh_orchestrator.leases import Leases
 from smallmesh_orchestrator.mover import MOVER_SLOTS, Mover
@@ -59,6 +61,8 @@ async def _orchestrate(classes: tuple[DataClass, ...], life: Life, chosen: Setti
         stack.push_async_callback(_stop, taking, leases)
         spec = Runs(bus, flow).service(classes, smallmesh.__version__)
         await announce(replace(spec, endpoints=(*spec.endpoints, *Cancelling(bus, planner).endpoints(classes))), bus, chosen, stack)
+        stack.push_async_callback(end, asyncio.create_task(collect_when_little_is_held(lambda: len(leases))))
+        stack.push_async_callback(end, asyncio.create_task(keep_heads(bus)))
         await life.ended()
 
 

@@ -1,6 +1,5 @@
 """What becomes of a submission: from its bytes to its one terminal result."""
 
-import asyncio
 from typing import Final
 
 from smallmesh.bus import Bus, Delivery, Message
@@ -25,6 +24,7 @@ from smallmesh_orchestrator.job import Job
 from smallmesh_orchestrator.lease import Lease
 from smallmesh_orchestrator.results import digest_in, failed, refused, took_ms
 from smallmesh_orchestrator.states import State
+from smallmesh_orchestrator.turns import Turns
 
 ORIGIN: Final = "orchestrator"
 MAX_DELIVERIES = 20
@@ -34,8 +34,6 @@ FRESH_S = 1.0
 at worst its steps are computed in vain, for a terminal result that is there stays (decision 14)."""
 REMEMBERED = 10_000
 """Tasks that ended here last, of which a repeat is known at once: a client that is not sure repeats soon."""
-BULK_BEGINS_AT_ONCE = 8
-"""Bulk submissions come in bursts of as many as there are slots; an interactive one in their midst does not wait for all of them."""
 
 
 class Ended:
@@ -59,8 +57,15 @@ class Ended:
 class Submissions:
     """Works submissions out, each to its one terminal result."""
 
-    def __init__(
-        self, bus: Bus, flow: Flow, arrivals: Arrivals, *, holding: Holding | None = None, max_deliveries: int = MAX_DELIVERIES
+    def __init__(  # noqa: PLR0913 - a bus and its four parts; the last three are for tests
+        self,
+        bus: Bus,
+        flow: Flow,
+        arrivals: Arrivals,
+        *,
+        holding: Holding | None = None,
+        max_deliveries: int = MAX_DELIVERIES,
+        turns: Turns | None = None,
     ) -> None:
         """Work over a bus."""
         self._bus = bus
@@ -68,7 +73,7 @@ class Submissions:
         self._arrivals = arrivals
         self._holding = holding or Holding()
         self._limit = RetryPolicy(max_deliveries=max_deliveries)
-        self._bulk_turns = asyncio.Semaphore(BULK_BEGINS_AT_ONCE)
+        self._turns = turns or Turns()
         self._ended = Ended()
 
     async def work(self, lease: Lease) -> None:
@@ -77,17 +82,20 @@ class Submissions:
         Raises:
             ContractError: The broker does not permit what must be done.
         """
-        address, lane = subjects.address_of(lease.delivery.subject), subjects.lane_of(lease.delivery.subject)
-        if lane is Lane.BULK:
-            await self._bulk_turns.acquire()
-            lease.on_begun = self._bulk_turns.release
-        try:
-            with span(names.PROCESS_TASK, "consumer", headers=lease.delivery.headers, attributes=_described(lease.delivery, address, lane)):
-                await self._work(lease, address, lane)
-        finally:
-            lease.begun()
+        lane = subjects.lane_of(lease.delivery.subject)
+        with self._turns.in_hand(lane):
+            lease.on_begun = await self._turns.take(lane)
+            try:
+                await self._work(lease, lane)
+            finally:
+                lease.begun()
 
-    async def _work(self, lease: Lease, address: Address, lane: Lane) -> None:
+    async def _work(self, lease: Lease, lane: Lane) -> None:
+        address = subjects.address_of(lease.delivery.subject)
+        with span(names.PROCESS_TASK, "consumer", headers=lease.delivery.headers, attributes=_described(lease.delivery, address, lane)):
+            await self._see_to(lease, address, lane)
+
+    async def _see_to(self, lease: Lease, address: Address, lane: Lane) -> None:
         digest = digest_of(lease.delivery.body)
         try:
             await self._check_over(lease.delivery, address, lane)

@@ -82,7 +82,7 @@ def weight(
 @app.command()
 def waiting(
     sizes: Annotated[list[int] | None, typer.Option("--size", help="How many wait. Repeatable.", show_default="100, 10000, 100000")] = None,
-    tasks: Annotated[int, typer.Option(help="Tasks that are finished in each window.")] = 2000,
+    tasks: Annotated[int, typer.Option(help="Tasks that are finished in each window.")] = 1000,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Measure what a task costs while few or many others wait, and whether anybody's memory grows with them."""

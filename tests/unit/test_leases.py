@@ -21,7 +21,7 @@ from smallmesh_contracts import (
     limits,
     subjects,
 )
-from smallmesh_orchestrator import arrivals, submissions
+from smallmesh_orchestrator import arrivals
 from tests.support.patience import until
 from tests.support.town import AGENTS, ANSWERS, COMPLEX, TEXT, Town, failed
 
@@ -449,7 +449,6 @@ async def test_a_bulk_submission_asks_first_whether_it_is_over(town, new_address
 
 
 async def test_an_interactive_task_does_not_wait_for_bulk_ones_to_begin(town, new_address, monkeypatch):
-    monkeypatch.setattr(submissions, "BULK_BEGINS_AT_ONCE", 1)
     await town.hire()
     store = town.bus.store
 
@@ -460,9 +459,9 @@ async def test_an_interactive_task_does_not_wait_for_bulk_ones_to_begin(town, ne
 
     monkeypatch.setattr(town.bus, "store", no_room_for_bulk)
     await town.orchestrate()
-    for _ in range(5):
+    for _ in range(8):
         await town.submit(new_address(), Task(text=TEXT), Lane.BULK)
-    await until(lambda: len(town.leases) == 5, "all are taken")
+    await until(lambda: len(town.leases) == 8, "all are taken")
 
     assert (await town.whole(new_address(), Task(text=TEXT))).status is Status.COMPLETED
 
