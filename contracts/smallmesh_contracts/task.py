@@ -11,6 +11,7 @@ from smallmesh_contracts.address import Address, DataClass, Lane
 from smallmesh_contracts.decode import decode
 from smallmesh_contracts.errors import ContractError, ErrorCode
 from smallmesh_contracts.limits import INSTRUCTION_BYTES, MAX_TIMEOUT_S, METADATA_BYTES, TEXT_BYTES, TIMEOUT_S
+from smallmesh_contracts.parts import MOST_PARTS, too_many_parts
 from smallmesh_contracts.subjects import MAJOR
 
 DEFAULT_WANTED = ("sentiment", "entities", "summary", "complexity")
@@ -78,6 +79,8 @@ def decode_task(body: bytes, address: Address, lane: Lane, *, names_id: bool = T
     Raises:
         ContractError: ``unsupported_version``, ``too_long`` or ``invalid_request``.
     """
+    if too_many_parts(body):
+        raise ContractError(ErrorCode.TOO_LONG, f"more than {MOST_PARTS} strings, or elements of lists and objects: no task has so many")
     _check_version(body)
     if not address.is_valid():
         raise ContractError(ErrorCode.INVALID_REQUEST, "tenant and task id must match [A-Za-z0-9_-]{1,64}")

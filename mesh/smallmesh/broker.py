@@ -40,10 +40,10 @@ __all__ = ["BrokerUnavailable", "EmbeddedBroker", "reachable"]
 HOST: Final = "127.0.0.1"
 MAX_PAYLOAD: Final = 4 * 1024 * 1024
 """Bytes: a bulk text (512 KiB) with every character escaped in JSON (six bytes each), metadata and headers."""
-READY_WITHIN: Final = 30.0
-"""Seconds. An empty store is ready in 50 ms, interpreter included; one of a gigabyte is read back first."""
-STOP_WITHIN: Final = 5.0
-"""Seconds from SIGTERM until SIGKILL."""
+READY_WITHIN: Final = 120.0
+"""Seconds. An empty store is ready in 50 ms, interpreter included; one of a million messages is read back first, in up to 30 s."""
+STOP_WITHIN: Final = 20.0
+"""Seconds from SIGTERM until SIGKILL: it writes down what it would otherwise find out again at its next start."""
 LOCK_WITHIN: Final = 1.0
 """Seconds: a server whose parent has just died needs a moment to follow."""
 SYNC: Final = "2m"

@@ -13,6 +13,7 @@ GIB = 1024**3
 LEAVES_THE_HOUSE = (DataClass.PUBLIC, DataClass.INTERNAL)
 """Classes an escalation may have. No stream takes an escalation of restricted
 text, so the broker itself refuses it, before any permission is looked at."""
+_HEAD = f"{subjects.ROOT}.head."
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,11 @@ class Stream:
     announces: tuple[str, str] | None = None
     sealed_against_deletion: bool = False
 
+    @property
+    def head(self) -> str | None:
+        """Where a queue keeps one message that nobody takes; see :mod:`smallmesh.bus.heads`."""
+        return f"{_HEAD}{self.name}" if self.kind == "queue" else None
+
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
@@ -62,21 +68,21 @@ class Consumer:
 
 TASKS = Stream(
     "SLM_TASKS",
-    tuple(subjects.any_submit(lane, c) for lane in Lane for c in DataClass),
+    (*(subjects.any_submit(lane, c) for lane in Lane for c in DataClass), f"{_HEAD}SLM_TASKS"),
     kind="queue",
     max_age_s=limits.MAX_TIMEOUT_S + DAY_S,
     max_bytes=4 * GIB,
 )
 WORK = Stream(
     "SLM_WORK",
-    tuple(subjects.any_work("*", lane, c) for lane in Lane for c in DataClass),
+    (*(subjects.any_work("*", lane, c) for lane in Lane for c in DataClass), f"{_HEAD}SLM_WORK"),
     kind="queue",
     max_age_s=limits.MAX_TIMEOUT_S + DAY_S,
     max_bytes=4 * GIB,
 )
 ESCALATE = Stream(
     "SLM_ESCALATE",
-    tuple(subjects.any_escalate(lane, c) for lane in Lane for c in LEAVES_THE_HOUSE),
+    (*(subjects.any_escalate(lane, c) for lane in Lane for c in LEAVES_THE_HOUSE), f"{_HEAD}SLM_ESCALATE"),
     kind="queue",
     max_age_s=limits.MAX_TIMEOUT_S + DAY_S,
     max_bytes=1 * GIB,
@@ -136,6 +142,8 @@ def stream_of(subject: str) -> Stream:
     Raises:
         KeyError: No stream keeps subjects of this kind.
     """
+    if subject.startswith(_HEAD):
+        return next(stream for stream in STREAMS if stream.head == subject)
     return _BY_KIND[subject.removeprefix(subjects.ROOT + ".").partition(".")[0]]
 
 

@@ -6,9 +6,11 @@ from typing import Any, TypeVar
 
 import nats.errors
 
+from smallmesh.bus.nats_bytes import mend
 from smallmesh_contracts import ContractError, ErrorCode
 
 T = TypeVar("T")
+mend()  # every connection of a process is opened with what is here
 CONNECT_WITHIN_S = 5.0
 """A broker that is not there when a process starts is said at once; one that goes away later is waited for."""
 

@@ -74,6 +74,9 @@ async def _asked(requests: Requests, what: str, request: dict[str, Any] | None) 
         return await requests.send(f"$JS.API.{what}", body, None, REPLY_S)
     except PublishDeniedError as error:
         raise ContractError(ErrorCode.UNAUTHORIZED, f"{error}: ask whoever runs the broker for the right") from error
+    except nats.errors.NoRespondersError as error:
+        hint = "is the broker provisioned (smallmesh provision, which `up` does by itself)?"
+        raise ContractError(ErrorCode.UNAVAILABLE, f"nobody answers {what}; {hint}") from error
     except nats.errors.Error as error:
         raise ContractError(ErrorCode.UNAVAILABLE, f"the broker does not answer {what}: {error!r}") from error
 

@@ -8,8 +8,9 @@ from typing import Literal, ParamSpec, TypeVar
 
 import nats.errors
 from nats.js import JetStreamContext, api
-from nats.js.errors import APIError, NotFoundError
+from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
+from smallmesh.bus.heads import HEADS
 from smallmesh.bus.keeping import Keeping, differences, in_units
 from smallmesh.bus.layout import STREAMS, Consumer, Stream
 from smallmesh_contracts import ContractError, ErrorCode
@@ -32,6 +33,7 @@ _PAUSE_S = 0.2
 ELECTING = 10008
 NOT_IN_A_CLUSTER = 10074
 TOO_FEW_BROKERS = 10005
+HEAD_THERE_OR_FULL = frozenset({10071, 10077})
 NO_ROOM = frozenset({10023, 10028, 10047})
 """The broker's, the account's, and one more of the broker's."""
 
@@ -85,6 +87,8 @@ async def provision(
     wanted = keeping or Keeping()
     try:
         done = [await _patiently(_provision_stream, js, stream_config(stream, max_payload, wanted), dry_run=dry_run) for stream in STREAMS]
+        for head in () if dry_run else HEADS:
+            await _patiently(_put_head, js, head)
         for consumer in () if dry_run else consumers:
             await _patiently(js.add_consumer, consumer.stream, consumer_config(consumer))
     except APIError as error:
@@ -119,8 +123,17 @@ async def _create(js: JetStreamContext, config: api.StreamConfig) -> api.StreamI
         return await js.update_stream(config)  # another process was faster
 
 
+async def _put_head(js: JetStreamContext, head: str) -> None:
+    try:
+        await js.publish(head, b"", headers={api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: "0"})
+    except APIError as error:
+        if error.err_code not in HEAD_THERE_OR_FULL:
+            raise
+
+
 def _told(config: api.StreamConfig, change: Change, info: api.StreamInfo | None) -> Provisioned:
-    held = (info.state.messages, info.state.bytes) if info is not None else (0, 0)
+    heads = len(set(config.subjects or ()) & set(HEADS))
+    held = (max(0, info.state.messages - heads), info.state.bytes) if info is not None else (0, 0)
     return Provisioned(config.name or "", change, config.max_bytes or -1, config.max_age or 0.0, config.num_replicas or 1, *held)
 
 
@@ -129,7 +142,7 @@ def _patience_s(error: Exception) -> float:
     code = getattr(error, "err_code", None)
     if code == TOO_FEW_BROKERS:
         return GATHERING_S
-    return PATIENCE_S if code == ELECTING or isinstance(error, nats.errors.TimeoutError) else 0.0
+    return PATIENCE_S if code == ELECTING or isinstance(error, nats.errors.TimeoutError | NoStreamResponseError) else 0.0
 
 
 async def _patiently(call: Callable[P, Awaitable[T]], *given: P.args, **named: P.kwargs) -> T:

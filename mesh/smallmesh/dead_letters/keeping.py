@@ -13,6 +13,8 @@ LONGEST_MESSAGE = 500
 """Characters of a reason's message, each at most twelve bytes in a header: all that is added must fit into the room that queues leave."""
 LONGEST_ORIGIN = 8 * 1024
 """Bytes of a subject; one that was no UTF-8 may be several times as long as it was on the wire."""
+LARGEST_HEADERS = 48 * 1024
+"""Bytes of a message's own headers that are kept: the broker takes 64 KiB of them in all, and ours come on top."""
 _BROKERS_OWN = "Nats-"
 _OF_A_STATUS = frozenset({"Status", "Description"})
 """By these names a client library finds what the broker says, so that a letter with them could not be read."""
@@ -47,10 +49,21 @@ def publishable(carried: Mapping[str, str]) -> dict[str, str]:
     """Return headers as they may be published again, and no longer than they were.
 
     A name that may not be has ``_`` for what is odd in it, and one that says a status has it in
-    front; a byte that is no UTF-8 is a question mark.
+    front; a byte that is no UTF-8 is a question mark. Of more than the broker takes the longest are left out.
     """
     named = ((_ODD_IN_NAME.sub("_", name.strip()), value.replace(_NO_UTF8, _STANDS_IN)) for name, value in carried.items())
-    return {f"_{name}" if name in _OF_A_STATUS else name: value for name, value in named if name and not name.startswith(_BROKERS_OWN)}
+    kept = {f"_{name}" if name in _OF_A_STATUS else name: value for name, value in named if name and not name.startswith(_BROKERS_OWN)}
+    size = sum(map(_size, kept.items()))
+    for longest in sorted(kept.items(), key=_size, reverse=True):
+        if size <= LARGEST_HEADERS:
+            break
+        del kept[longest[0]]
+        size -= _size(longest)
+    return kept
+
+
+def _size(header: tuple[str, str]) -> int:
+    return len(f"{header[0]}: {header[1]}\r\n".encode())
 
 
 def _in_a_header(error: ErrorInfo) -> str:
