@@ -85,7 +85,7 @@ class Client:
         """Open a connection, and close it at the end. In between it comes back by itself.
 
         Args:
-            url: Where the broker is.
+            url: Where the broker is, or several of a cluster with commas between them.
             tenant: Whose the tasks are.
             data_class: How far their texts may travel.
             options: More of what ``nats.connect`` takes, such as ``user_credentials`` or ``tls``.
@@ -96,9 +96,9 @@ class Client:
         options = {"name": f"smallmesh-{tenant}", "max_reconnect_attempts": -1, "connect_timeout": 2, **options}
         try:
             async with asyncio.timeout(CONNECT_WITHIN_S):
-                connection = await nats.connect(url, **options)
+                connection = await nats.connect([one.strip() for one in url.split(",")], **options)
         except (nats.errors.Error, OSError, TimeoutError) as error:
-            shown = url.rpartition("@")[2]
+            shown = ", ".join(one.rpartition("@")[2] for one in url.split(","))
             raise ContractError(ErrorCode.UNAVAILABLE, f"no NATS broker at {shown}: {str(error) or type(error).__name__}") from error
         try:
             yield cls(connection, tenant, data_class)

@@ -54,8 +54,9 @@ async def measure(sizes: Sequence[int], tasks: int, *, quiet: bool) -> Report:
             costs: dict[int, list[_Cost]] = {size: [] for size in sizes}
             for number in range(ROUNDS):
                 say(f"{where.label}: round {number + 1} of {ROUNDS} …")
-                for size, bench in benches.items():
-                    costs[size].append(await bench.window(size, tasks))
+                for turn in range(len(sizes)):  # each is the first of a round in turn
+                    size = sizes[(number + turn) % len(sizes)]
+                    costs[size].append(await benches[size].window(size, tasks))
             for size, bench in benches.items():
                 report.figures.extend(_figures(where.label, size, costs[size], costs[sizes[0]]))
                 report.figures.extend(bench.memory())

@@ -1,6 +1,7 @@
 """Streams on three brokers: the same promises as on one, and one broker may be lost."""
 
 import asyncio
+import json
 
 import pytest
 import pytest_asyncio
@@ -13,7 +14,8 @@ from smallmesh.bus.nats import NatsBus
 from smallmesh.bus.provision import CannotKeepError
 from smallmesh.doctor import Facts, Host, Level, examine
 from smallmesh.doctor.gather import Connection, Wanted, ask_broker
-from smallmesh_contracts import DataClass, Lane, subjects
+from smallmesh_contracts import Address, DataClass, Lane, subjects
+from smallmesh_contracts.client import Client
 from tests.support.patience import until
 
 pytestmark = [pytest.mark.mesh, pytest.mark.asyncio(loop_scope="module")]
@@ -66,6 +68,15 @@ async def test_of_many_that_store_the_same_at_once_one_is_first(bus, new_address
     first = await asyncio.gather(*(bus.store(subject, bytes([number])) for number in range(10)))
 
     assert sum(first) == 1
+
+
+async def test_a_backends_client_takes_the_addresses_of_all_and_needs_one_of_them(cluster, bus):
+    nobody = "nats://127.0.0.1:1"
+    async with Client.connect(f"{nobody}, {cluster.url}", "cluster", DataClass.PUBLIC) as client:
+        submission = await client.submit("Hello")
+
+    stored = await bus.read(subjects.submit(Lane.INTERACTIVE, Address("cluster", DataClass.PUBLIC, submission.task_id)))
+    assert json.loads(stored.body)["text"] == "Hello"
 
 
 async def test_work_is_taken_once_and_its_subject_is_free_again(bus, new_address, soon):

@@ -165,7 +165,7 @@ def test_ports_are_open_on_loopback_only(services):
 
 def test_how_often_the_broker_writes_is_handed_over_in_quotes_for_without_them_2m_is_two_million_seconds(services):
     assert re.search(r"sync_interval: \$BROKER_SYNC$", text("nats.conf"), re.MULTILINE)
-    assert services["broker"]["environment"]["BROKER_SYNC"] == '"${BROKER_SYNC:-2m}"'
+    assert services["broker"]["environment"]["BROKER_SYNC"] == '"${BROKER_SYNC:-1s}"'
 
 
 def test_every_process_can_be_scaled(services):

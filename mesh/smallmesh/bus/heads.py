@@ -8,17 +8,19 @@ is so whenever those who take from the longest queue have nothing in hand. One o
 import asyncio
 import contextlib
 
-from smallmesh.bus.layout import DAY_S, STREAMS
+from smallmesh.bus.layout import STREAMS
 from smallmesh.bus.port import Bus
 from smallmesh_contracts import ContractError
 
+EVERY_S = 60.0
+"""A look is one small message that is refused; without its head a long queue is slow, and nothing else."""
 HEADS = tuple(stream.head for stream in STREAMS if stream.head is not None)
 
 
 async def keep_heads(bus: Bus) -> None:
-    """See every day, for as long as this runs, that each queue has its head: it grows as old as any message may."""
+    """See again and again, for as long as this runs, that each queue has its head; a broker that starts again drops it."""
     while True:
         for head in HEADS:
             with contextlib.suppress(ContractError):  # full or away: it costs time, and nothing else
                 await bus.store(head, b"")
-        await asyncio.sleep(DAY_S)
+        await asyncio.sleep(EVERY_S)
