@@ -208,7 +208,7 @@ async def test_a_step_whose_model_stands_still_goes_to_another_replica_and_its_l
             await until(lambda: not bench.in_hand._held, "the first replica has answered too")
 
     assert (len(bench.calls), len(other.calls)) == (1, 1)
-    assert len(signs) <= 1
+    assert signs.count(1) <= 1  # of the first delivery; the second is another replica's, which gets on
     assert decode(StepResult, (await bench.bus.read(bench.result)).body).answer == ANSWER
 
 
