@@ -14,11 +14,11 @@ import time
 from collections.abc import Callable, Iterable
 
 from smallmesh.bus import Bus, Message, Subscription
+from smallmesh.holding import Holding
 from smallmesh.serving.cancelling import Announcements
 from smallmesh.tasks import end
 from smallmesh.telemetry import logger
 from smallmesh_contracts import Address, DataClass, Lane, subjects
-from smallmesh_orchestrator.holding import Holding
 
 FIRST_LOOK_S = {Lane.INTERACTIVE: 1.0, Lane.BULK: 60.0}
 """Somebody waits for an interactive task, and a healthy mesh has it in hand for a fraction of this."""

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 from smallmesh.bus import Bus
+from smallmesh.holding import PASSES, Holding
 from smallmesh.telemetry import inject
 from smallmesh_contracts import (
     Answer,
@@ -20,7 +21,6 @@ from smallmesh_contracts import (
 )
 from smallmesh_contracts import Step as WorkBody
 from smallmesh_orchestrator.arrivals import Arrivals, Part, TaskOver
-from smallmesh_orchestrator.holding import PASSES, Holding
 from smallmesh_orchestrator.job import Job
 from smallmesh_orchestrator.plan import ANALYSIS, FrontierStep, LocalStep, Planner, Step, out_of_time, stand_in, whole
 from smallmesh_orchestrator.results import finished

@@ -4,6 +4,7 @@ from typing import Final
 
 from smallmesh.bus import Bus, Delivery, Message
 from smallmesh.dead_letters import bury
+from smallmesh.holding import Holding
 from smallmesh.retry import RetryPolicy
 from smallmesh.telemetry import inject, logger, names, span
 from smallmesh_contracts import (
@@ -19,7 +20,6 @@ from smallmesh_contracts import (
 )
 from smallmesh_orchestrator.arrivals import Arrivals, TaskOver
 from smallmesh_orchestrator.flow import Flow, IdTaken
-from smallmesh_orchestrator.holding import Holding
 from smallmesh_orchestrator.job import Job
 from smallmesh_orchestrator.lease import Lease
 from smallmesh_orchestrator.results import digest_in, failed, refused, took_ms

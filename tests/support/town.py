@@ -11,6 +11,7 @@ from smallmesh.bus import Delivery, Message
 from smallmesh.bus.layout import escalation_consumers, lease_consumers, step_consumers
 from smallmesh.bus.memory import MemoryBus
 from smallmesh.catalogue import AgentFolder, Catalogue, ServiceFolder
+from smallmesh.holding import Holding
 from smallmesh.retry import RetryPolicy
 from smallmesh.service import Service
 from smallmesh_contracts import (
@@ -32,7 +33,6 @@ from smallmesh_contracts import (
 )
 from smallmesh_orchestrator.arrivals import Arrivals
 from smallmesh_orchestrator.flow import Flow
-from smallmesh_orchestrator.holding import Holding
 from smallmesh_orchestrator.job import Job
 from smallmesh_orchestrator.leases import Leases
 from smallmesh_orchestrator.plan import Planner

@@ -1,26 +1,23 @@
-"""Patience with the broker: what it would not do just now is tried again in hand, not handed back."""
+"""A step's patience with the broker: for as long as somebody may be waiting for it, and no longer."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TypeVar
 
-from smallmesh.retry import NotYetError, RetryPolicy
+from smallmesh.holding import LONGEST_WAIT_S, Holding, passes
+from smallmesh.retry import RetryPolicy
 from smallmesh.serving.in_hand import Held
-from smallmesh.telemetry import logger
 from smallmesh_contracts import ContractError, ErrorCode
 
 T = TypeVar("T")
-LONGEST_WAIT_S = 5.0
-"""Between two tries: a broker that comes back, or a stream that has room again, is used soon."""
-_PASSES = frozenset({ErrorCode.OVERLOADED, ErrorCode.UNAVAILABLE})
 
 
 class Patience:
-    """Tries again for as long as somebody may be waiting. The step stays in hand, and gives signs of life."""
+    """Holds what a step wants of the broker. The step stays in hand meanwhile, and gives signs of life."""
 
     def __init__(self, policy: RetryPolicy, now: Callable[[], float]) -> None:
-        """Wait between tries as ``policy`` says; ``now`` is the broker's clock, in seconds."""
-        self._policy = policy
+        """Wait between tries as ``policy`` says, but never long; ``now`` is the broker's clock, in seconds."""
+        self._holding = Holding(replace(policy, cap_s=min(policy.cap_s, LONGEST_WAIT_S)))
         self._now = now
 
     async def hold(self, held: Held, attempt: Callable[[], Awaitable[T]]) -> T:
@@ -29,17 +26,10 @@ class Patience:
         Raises:
             ContractError: ``expired`` after the step's deadline; at once what does not pass by itself.
         """
-        tries = 0
-        while True:
-            try:
-                return await attempt()
-            except ContractError as error:
-                left_s = held.deadline - self._now()
-                if error.info.code not in _PASSES or isinstance(error, NotYetError):
-                    raise
-                if left_s <= 0:
-                    raise ContractError(ErrorCode.EXPIRED, f"the time budget is used up; {error.info.message}") from error
-                tries += 1
-                if tries == 1:
-                    logger().warning("step_held", subject=held.delivery.subject, state=held.state.name.lower(), reason=error.info.message)
-            await asyncio.sleep(min(self._policy.delay_s(tries), LONGEST_WAIT_S, left_s))
+        said = {"subject": held.delivery.subject, "state": held.state.name.lower()}
+        try:
+            return await self._holding.until_done(attempt, lambda: held.deadline - self._now(), **said)
+        except ContractError as error:
+            if not passes(error):
+                raise
+            raise ContractError(ErrorCode.EXPIRED, f"the time budget is used up; {error.info.message}") from error
