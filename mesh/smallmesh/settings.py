@@ -46,7 +46,7 @@ class Settings(BaseSettings):
         step_slots: Steps that one agent's replica holds at once at most, a lane; fewer where each takes long.
         step_ack_wait_s: Silence after which a step goes to another replica.
         lease_ack_wait_s: The same for a whole task.
-        max_deliveries: Deliveries after which a step is given up.
+        max_deliveries: Deliveries after which a step is given up; well under those after which the broker stops delivering.
         retry_base_s: Wait before the first retry; doubles each time.
         frontier_model: Which frontier model escalation calls.
         frontier_base_url: Its address, where it is not the vendor's.
@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     step_slots: int = Field(default=16, ge=1)
     step_ack_wait_s: float = Field(default=10.0, gt=0)
     lease_ack_wait_s: float = Field(default=30.0, gt=0)
-    max_deliveries: int = Field(default=5, ge=1)
+    max_deliveries: int = Field(default=5, ge=1, le=50)
     retry_base_s: float = Field(default=0.5, gt=0)
     frontier_model: str = "claude-sonnet-5-5"
     frontier_base_url: str | None = None

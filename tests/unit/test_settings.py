@@ -96,6 +96,7 @@ def test_an_empty_variable_is_as_good_as_none(monkeypatch, name):
         ("SMALLMESH_IN_FLIGHT", "0"),
         ("SMALLMESH_STEP_ACK_WAIT_S", "0"),
         ("SMALLMESH_MAX_DELIVERIES", "-1"),
+        ("SMALLMESH_MAX_DELIVERIES", "51"),
         ("SMALLMESH_STREAM_REPLICAS", "0"),
         ("SMALLMESH_STREAM_REPLICAS", "6"),
         ("SMALLMESH_STORE_SIZE", "10MB"),
