@@ -105,9 +105,11 @@ class HostedModel:
     def _load(self) -> _Loaded:
         from smallmesh.hosting.llama import Encoder, ModelLoadError  # noqa: PLC0415 - only a process that hosts a model pays for it
 
+        if (pooling := self.card.pooling) is None:
+            raise ModelError(f"model {self.card.id} is no encoder")
         path = verified_file(self.card, self._folder)
         try:
-            encoder = Encoder(path, pooling=self.card.pooling, n_threads=self.card.n_threads, window=self.card.window)
+            encoder = Encoder(path, pooling=pooling, n_threads=self.card.n_threads, window=self.card.window)
         except ModelLoadError as error:
             msg = f"{error}; is there enough memory, and is the file whole?"
             raise ModelError(msg) from error

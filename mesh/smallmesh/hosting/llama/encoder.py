@@ -1,20 +1,18 @@
-"""The one module that loads llama.cpp: a GGUF encoder, used synchronously by the one thread that owns it."""
+"""A GGUF encoder, used synchronously by the one thread that owns it."""
 
 from __future__ import annotations
 
 import ctypes
-import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import llama_cpp
 import numpy as np
-from llama_cpp.llama_cpp import _base_path, _lib
 from numpy.typing import NDArray
 
 from smallmesh.hosting.gguf_meta import read_metadata
+from smallmesh.hosting.llama.library import ModelLoadError, load_model, tokenize
 
 Pooling = Literal["rank", "none", "mean"]
 
@@ -23,41 +21,7 @@ _POOLING: dict[Pooling, int] = {
     "mean": llama_cpp.LLAMA_POOLING_TYPE_MEAN,
     "rank": llama_cpp.LLAMA_POOLING_TYPE_RANK,
 }
-# ggml's own numbers (ggml.h); the table in llama-cpp-python's logger is one off.
-_LOG_ERROR, _LOG_CONTINUED = 4, 5
 _SPECIALS = 2
-# llama_tokenize's add_special and parse_special: neither.
-_PLAIN_TEXT = (False, False)
-
-
-class _ErrorsOnly:
-    """A llama.cpp log callback that lets errors through to stderr and drops the rest."""
-
-    def __init__(self) -> None:
-        self._last = 0
-
-    def __call__(self, level: int, text: bytes, _user: Any) -> None:
-        self._last = self._last if level == _LOG_CONTINUED else level
-        if self._last == _LOG_ERROR:
-            sys.stderr.write(text.decode("utf-8", "replace"))
-
-
-# Held by the module: llama.cpp keeps a bare pointer to it.
-_log_callback = llama_cpp.llama_log_callback(_ErrorsOnly())
-llama_cpp.llama_log_set(_log_callback, ctypes.c_void_p(0))
-
-
-def _load_backend() -> None:
-    """Load the CPU code of a portable build, the best of its files for this processor; other builds have theirs linked in."""
-    if _lib.ggml_backend_dev_count() == 0:  # asked of libllama's own ggml: llama_cpp._ggml is a second one, which no model uses
-        _lib.ggml_backend_load_all_from_path(os.fsencode(_base_path))
-
-
-_load_backend()
-
-
-class ModelLoadError(RuntimeError):
-    """The GGUF file is missing, or llama.cpp could not load it."""
 
 
 class Encoder:
@@ -70,27 +34,16 @@ class Encoder:
         """
         self._model: Any = None
         self._context: Any = None
-        if not path.is_file():
-            raise ModelLoadError(f"model file {path} is missing")
         self.path = path
         self.pooling: Pooling = pooling
         self.window = window
-        self._model = self._load(path)
+        self._model = load_model(path)
         self._context = self._open(pooling, n_threads, window)
         self._vocab: Any = llama_cpp.llama_model_get_vocab(self._model)
         self._first = int(llama_cpp.llama_vocab_bos(self._vocab))
         self._last = int(llama_cpp.llama_vocab_sep(self._vocab))
         self.n_embd = int(llama_cpp.llama_model_n_embd(self._model))
         self.labels = self._read_labels() if pooling == "rank" else ()
-
-    def _load(self, path: Path) -> Any:
-        parameters = llama_cpp.llama_model_default_params()
-        parameters.n_gpu_layers = 0
-        parameters.load_mode = llama_cpp.LLAMA_LOAD_MODE_MMAP
-        model = llama_cpp.llama_model_load_from_file(str(path).encode(), parameters)
-        if not model:
-            raise ModelLoadError(f"llama.cpp could not load {path}")
-        return model
 
     def _open(self, pooling: Pooling, n_threads: int, window: int) -> Any:
         parameters = llama_cpp.llama_context_default_params()
@@ -113,13 +66,7 @@ class Encoder:
 
     def tokenize(self, text: str) -> list[int]:
         """The token ids of ``text`` without special tokens; never truncates. Markup such as "[SEP]" is plain text."""
-        raw = text.encode("utf-8", "replace")
-        # A WordPiece token covers at least one byte, so the byte count is an upper bound.
-        buffer = (llama_cpp.llama_token * (len(raw) + 2))()
-        count = llama_cpp.llama_tokenize(self._vocab, raw, len(raw), buffer, len(buffer), *_PLAIN_TEXT)
-        if count < 0:
-            raise ValueError(f"the text needs {-count} tokens, more than it has bytes")
-        return list(buffer[:count])
+        return tokenize(self._vocab, text)
 
     def scores(self, tokens: Sequence[int]) -> NDArray[np.float32]:
         """Classifier logits, one a label of ``labels``. Pooling ``rank`` only.
