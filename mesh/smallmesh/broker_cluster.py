@@ -14,6 +14,8 @@ from smallmesh.broker import HOST, SYNC, BrokerUnavailable, EmbeddedBroker
 
 SIZE: Final = 3
 NAME: Final = "smallmesh"
+PING: Final = "5s"
+"""A connection between two brokers that is silent for three of these is given up, and made anew."""
 _PORTS: Final = range(20_000, 32_000)
 """Below those that a kernel hands out to connections: a server that is down finds its port free when it comes back."""
 _TRIES: Final = 5
@@ -87,7 +89,7 @@ def clustered(name: str, route: str, routes: Iterable[str]) -> str:
         routes: The same of all.
     """
     others = ", ".join(f'"nats://{one}"' for one in routes if one != route)
-    return f'server_name: {name}\ncluster {{ name: {NAME}, listen: "{route}", routes: [{others}] }}'
+    return f'server_name: {name}\ncluster {{ name: {NAME}, listen: "{route}", ping_interval: "{PING}", routes: [{others}] }}'
 
 
 def _is_free(port: int) -> bool:

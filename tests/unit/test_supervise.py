@@ -194,15 +194,15 @@ async def test_a_process_that_dies_quickly_again_and_again_is_given_up_with_its_
     assert child.info().last_words == ("model file is missing",)  # of its latest life only
 
 
-async def test_a_process_that_was_ready_before_it_died_is_never_given_up(make_child, monkeypatch):
+async def test_a_process_that_was_ready_once_is_never_given_up_even_if_it_dies_before_it_is_ready_again(make_child, monkeypatch):
     monkeypatch.setattr(child_module, "backoff_s", lambda _: None)
     monkeypatch.setattr(child_module, "LONGEST_WAIT_S", 0.0)
     child, _ = make_child(SLEEPS)
     child.start()
     pid = await running(child)
+    child.is_ready()
 
     for _ in range(3):
-        child.is_ready()
         os.kill(pid, signal.SIGTERM)  # not by kill(), which is a test's own doing and counts for nothing
         pid = await running(child, other_than=pid)
 

@@ -6,7 +6,8 @@ AT_ONCE_S = 0.1
 FIRST_WAIT_S = 0.5
 QUICK_DEATHS_ALLOWED = 5
 LONGEST_WAIT_S = 8.0
-"""For a process that was ready before it died: what it dies of came with its work, and ends once that work is given up."""
+"""For a process that was ready once: what it dies of came with its work, sooner perhaps than anybody saw that it was ready again,
+and ends once that work is given up."""
 
 
 def backoff_s(quick_deaths: int) -> float | None:

@@ -176,7 +176,7 @@ class Child:
             self.last_words = last_lines(self._log, since=self._log_began)
             quick_deaths = quick_deaths + 1 if self._died_quickly() else 0
             wait_s = backoff_s(quick_deaths) if self._restart else None
-            if wait_s is None and self._restart and self.state is ProcessState.READY:
+            if wait_s is None and self._restart and self.ready_ms is not None:
                 quick_deaths, wait_s = 0, LONGEST_WAIT_S
             if wait_s is None:
                 self._become(ProcessState.FAILED)
