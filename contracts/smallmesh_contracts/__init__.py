@@ -25,6 +25,7 @@ from smallmesh_contracts.agents import (
 from smallmesh_contracts.answers import Answer, Provenance, Status, StepResult, TaskResult
 from smallmesh_contracts.cancel import CancelReply, CancelRequest
 from smallmesh_contracts.decode import decode
+from smallmesh_contracts.delta import Delta
 from smallmesh_contracts.digest import digest_of
 from smallmesh_contracts.errors import ContractError, ErrorCode, ErrorInfo
 from smallmesh_contracts.steps import EscalationStep, Evidence, Step, StepInput
@@ -43,6 +44,7 @@ __all__ = [
     "ComplexityResult",
     "ContractError",
     "DataClass",
+    "Delta",
     "EntitiesRequest",
     "EntitiesResult",
     "Entity",

@@ -8,7 +8,7 @@ import contextlib
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
@@ -28,6 +28,7 @@ from smallmesh_contracts.agents import AgentRequest
 from smallmesh_contracts.answers import Answer, TaskResult
 from smallmesh_contracts.cancel import CancelReply, CancelRequest
 from smallmesh_contracts.decode import decode
+from smallmesh_contracts.delta import Delta
 from smallmesh_contracts.digest import digest_of
 from smallmesh_contracts.errors import ContractError, ErrorCode
 from smallmesh_contracts.limits import TIMEOUT_S
@@ -128,19 +129,24 @@ class Client:
         await self._store(subjects.submit(lane, address), body, {**_FIRST_ONLY, **_headers(traceparent)})
         return Submission(address.task_id, digest_of(body))
 
-    async def result(self, task: Submission | str, *, timeout_s: float = 60.0) -> TaskResult:
+    async def result(
+        self, task: Submission | str, *, timeout_s: float = 60.0, on_delta: Callable[[Delta], None] | None = None
+    ) -> TaskResult:
         """Wait for the terminal result of a task, however long ago it was submitted; results are kept for a day.
 
         Args:
             task: What :meth:`submit` returned, or a task's id.
             timeout_s: How long to wait, in seconds.
+            on_delta: Called with each part of a text that is written meanwhile. Parts can be missed; the result has all of it.
 
         Raises:
             ContractError: ``expired`` where it has not come yet, which says nothing about the task;
                 ``id_conflict`` where it is about another text; ``unavailable``.
         """
         task_id, digest = (task, None) if isinstance(task, str) else (task.task_id, task.digest)
-        body = await self._stored(subjects.done(Address(self._tenant, self._class, task_id)), timeout_s)
+        address = Address(self._tenant, self._class, task_id)
+        async with self._hearing(subjects.delta(address), on_delta):
+            body = await self._stored(subjects.done(address), timeout_s)
         if body is None:
             raise ContractError(ErrorCode.EXPIRED, f"no result of {task_id} within {timeout_s:g} s: ask for it again later")
         result = decode(TaskResult, body)
@@ -218,6 +224,24 @@ class Client:
             finally:
                 with contextlib.suppress(nats.errors.Error):
                     await listening.unsubscribe()
+
+    @asynccontextmanager
+    async def _hearing(self, subject: str, on_delta: Callable[[Delta], None] | None) -> AsyncIterator[None]:
+        if on_delta is None:
+            yield
+            return
+
+        async def heard(message: Msg) -> None:
+            with contextlib.suppress(ContractError):  # of a later contract
+                on_delta(decode(Delta, message.data))
+
+        with _telling(subject):
+            listening = await self._connection.subscribe(subject, cb=heard)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(nats.errors.Error):
+                await listening.unsubscribe()
 
     async def _look(self, subject: str, came: asyncio.Event, deadline: float) -> bytes | None:
         """Read until it is there: at once, when it is announced, which is a moment before it is stored, and now and then."""

@@ -80,10 +80,17 @@ class Model(Protocol):
         """Return label probabilities, window by window."""
 
     async def tag(self, text: str) -> Sequence[TaggedWord]:
-        """Return every word of the text with its label."""
+        """Return the words of the text with their labels, in order; words that belong to nothing (``O``) may be left out."""
 
     async def embed(self, texts: Sequence[str]) -> "NDArray[np.float32]":
         """Return one unit vector a text, shape ``(len(texts), n_embd)``."""
+
+    @property
+    def writes(self) -> bool:
+        """Whether the model can :meth:`write`: an agent that can do without asks this first."""
+
+    async def write(self, text: str, **fields: str | int) -> str:
+        """Return sentences of the model's own about a text; ``fields`` are the other fields of the prompt pack's input."""
 
 
 class AgentSettings(BaseModel):

@@ -16,6 +16,10 @@ from smallmesh.bus.layout import DAY_S, DEAD
 M = TypeVar("M", bound=BaseModel)
 SECRETS = frozenset({"ANTHROPIC_API_KEY"})
 """Variables that only the process that needs them may be handed."""
+HUB_SECRETS = frozenset({"HF_TOKEN"})
+"""Variables that no child has a use for: only `smallmesh models pull` asks the hub, and it has none."""
+_TRUE = frozenset({"1", "ON", "YES", "TRUE"})
+"""What the hub's own client takes for yes."""
 
 LEAST_KEPT_S = 60.0
 """A result outlasts the redelivery of its task, so that it is found and the task is not done twice."""
@@ -52,6 +56,10 @@ class Settings(BaseSettings):
         frontier_base_url: Its address, where it is not the vendor's.
         anthropic_api_key: Without it every escalation ends as ``unavailable``.
         otlp_endpoint: Standard variable; where it is set, spans are exported.
+        models_dir: Where pulled models lie, with their lock file and what `models use` chose.
+        hub_endpoint: Standard variable of the hub's client, HF_ENDPOINT: a mirror to pull from.
+        hub_token: Likewise, HF_TOKEN: for repositories that are not public. It is sent to the hub and told to nobody else.
+        hub_offline: Likewise, HF_HUB_OFFLINE: nothing is pulled, what lies here is used.
     """
 
     model_config = SettingsConfigDict(env_prefix="SMALLMESH_", env_ignore_empty=True, frozen=True, extra="ignore")
@@ -79,11 +87,20 @@ class Settings(BaseSettings):
     otlp_endpoint: str | None = Field(
         default=None, validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
     )
+    models_dir: Path = Field(default_factory=lambda: platformdirs.user_cache_path("smallmesh") / "models")
+    hub_endpoint: str | None = Field(default=None, validation_alias=AliasChoices("HF_ENDPOINT"))
+    hub_token: SecretStr | None = Field(default=None, validation_alias=AliasChoices("HF_TOKEN"))
+    hub_offline: bool = Field(default=False, validation_alias=AliasChoices("HF_HUB_OFFLINE"))
 
     @field_validator("agent_path", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(Path(part) for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
+
+    @field_validator("hub_offline", mode="before")
+    @classmethod
+    def _as_the_hubs_client_reads_it(cls, value: object) -> object:
+        return value.upper() in _TRUE if isinstance(value, str) else value
 
     @property
     def agent_folders(self) -> tuple[Path, ...]:
@@ -121,10 +138,16 @@ def agent_settings(agent: str, defaults: M) -> M:
     return type(defaults).model_validate({**defaults.model_dump(), **{field: text for field, text in named.items() if text}})
 
 
+def agent_tier(agent: str) -> str | None:
+    """Return the tier of model that ``SMALLMESH_<AGENT>_TIER`` names for an agent; None where it names none."""
+    return os.environ.get(f"SMALLMESH_{agent}_TIER".upper()) or None
+
+
 def for_child(*, secrets: bool = True, **changed: str) -> dict[str, str]:
     """Return the environment for a child process, with ``SMALLMESH_…`` values changed.
 
-    Without ``secrets`` the frontier's key is left out: only escalation has a use for it.
+    Without ``secrets`` the frontier's key is left out: only escalation has a use for it. The hub's token always is.
     """
-    inherited = {name: value for name, value in os.environ.items() if secrets or name not in SECRETS}
+    kept_back = HUB_SECRETS if secrets else HUB_SECRETS | SECRETS
+    inherited = {name: value for name, value in os.environ.items() if name not in kept_back}
     return {**inherited, "PYTHONUNBUFFERED": "1", **{f"SMALLMESH_{k.upper()}": v for k, v in changed.items()}}

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from scripts.benches.agents import measure as measure_agents
 from scripts.benches.bus import measure as measure_bus
 from scripts.benches.durability import measure as measure_durability
 from scripts.benches.figures import Report, table
+from scripts.benches.inference.plot import svg
 from scripts.benches.lanes import measure as measure_lanes
 from scripts.benches.leases import measure as measure_leases
 from scripts.benches.long import measure as measure_long
@@ -109,13 +111,38 @@ def lanes(
     _show(measure_lanes(rounds, window_ms, quiet=as_json), as_json=as_json)
 
 
-def _show(measuring: Coroutine[Any, Any, Report], *, as_json: bool) -> None:
+@app.command()
+def inference(  # noqa: PLR0913 - one option each
+    *,
+    shape: Annotated[str, typer.Option(help="Of the random model: 0.5b, 1.5b; tiny tries the benchmark itself.")] = "0.5b",
+    rounds: Annotated[int, typer.Option(help="Rounds in which every contestant has its turn.")] = 3,
+    quick: Annotated[bool, typer.Option(help="One round, fewer documents.")] = False,
+    threads: Annotated[int | None, typer.Option(help="Of every contestant.", show_default="the cores")] = None,
+    sources: Annotated[Path | None, typer.Option(help="Sources of llama.cpp, instead of downloading them.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the comparison there, as SVG.")] = None,
+    drawn: Annotated[Path | None, typer.Option("--from", help="Draw what an earlier run printed as JSON, and measure nothing.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Measure instruct models: ours beside Llama of llama-cpp-python and llama-server, which is built where there is none."""
+    if drawn is not None and plot is not None:
+        plot.write_text(svg(json.loads(drawn.read_text(encoding="utf-8"))), encoding="utf-8")
+        return
+    from scripts.benches.inference.bench import Wanted, measure  # noqa: PLC0415 - llama.cpp is loaded by this benchmark only
+
+    wanted = Wanted(shape, rounds=1 if quick else rounds, waves=2 if quick else 5, threads=threads, sources=sources, quiet=as_json)
+    report = _show(measure(wanted), as_json=as_json)
+    if plot is not None:
+        plot.write_text(svg(report.as_dict()), encoding="utf-8")
+
+
+def _show(measuring: Coroutine[Any, Any, Report], *, as_json: bool) -> Report:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         report = runner.run(measuring)
     if as_json:
         typer.echo(json.dumps(report.as_dict(), indent=1))
     else:
         Console().print(table(report))
+    return report
 
 
 if __name__ == "__main__":

@@ -24,9 +24,9 @@ _MEASURES = {
 _HEAD = """\
 # The shipped models
 
-Written by `python -m scripts.train.report`; do not edit. Every figure was measured on the GGUF file whose sha256 stands beside it,
-through `smallmesh.hosting`, one thread, {cores} cores, {machine}. The model cards beside the files say what each was trained on.
-"n" is the number of texts, of gold entities where F1, precision or recall is given, of passes where milliseconds are.
+Written by `python -m scripts.train.report` up to "Larger models"; do not edit that part. Every figure was measured on the GGUF file whose
+sha256 stands beside it, through `smallmesh.hosting`, one thread, {cores} cores, {machine}. The model cards beside the files say what each
+was trained on. "n" is the number of texts, of gold entities where F1, precision or recall is given, of passes where milliseconds are.
 """
 _MEMORY = """
 import sys
@@ -90,7 +90,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/models.md"))
     parser.add_argument("--only", nargs="*", choices=sorted(_MEASURES), help="measure these; the others' parts of the page stay")
     arguments = parser.parse_args()
-    sections = _sections(arguments.out) if arguments.only else {}
+    before = _sections(arguments.out)
+    sections = before if arguments.only else {}
     for card in CARDS:
         if arguments.only and card.agent not in arguments.only:
             continue
@@ -103,12 +104,13 @@ def main() -> None:
         write_card(card.agent, folder, table(figures))
     head = _HEAD.format(cores=_cores(), machine=platform.machine()).strip()
     parts = [sections[card.agent] for card in CARDS if card.agent in sections]
+    by_hand = [text for name, text in before.items() if name not in {card.agent for card in CARDS}]
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text("\n\n".join([head, *parts]) + "\n", encoding="utf-8")
+    arguments.out.write_text("\n\n".join([head, *parts, *by_hand]) + "\n", encoding="utf-8")
 
 
 def _sections(page: Path) -> dict[str, str]:
-    """The parts of a page written earlier, by agent."""
+    """The parts of a page written earlier, by agent; those written by hand by their first word."""
     if not page.exists():
         return {}
     parts = re.split(r"^(?=## )", page.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]

@@ -14,6 +14,7 @@ from smallmesh_contracts import (
     ComplexityResult,
     ContractError,
     DataClass,
+    Delta,
     EntitiesRequest,
     EntitiesResult,
     Entity,
@@ -88,6 +89,7 @@ VALUES: tuple[Wire, ...] = (
     AnalysisResult(text="a", source="frontier"),
     CancelRequest(task_id="t-1"),
     CancelReply(task_id="t-1", status=Status.CANCELLED, error=ERROR),
+    Delta(answer="summary", number=3, text="and so "),
 )
 BASES = {"AgentRequest", "AgentResult"}
 by_name = pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)

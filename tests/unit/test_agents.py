@@ -201,6 +201,35 @@ async def test_a_summary_keeps_the_order_of_the_text():
     assert places == sorted(places)
 
 
+async def test_a_model_that_writes_is_shown_all_that_is_to_be_read_and_its_sentences_are_the_summary():
+    text = "Mia: can we meet at two?\nPaul: not today, I have no car.\nMia: tomorrow then?\nPaul: fine, at two."
+    model = StubModel(written="They meet tomorrow at two. Paul has no car. A third sentence.")
+
+    result = await answer("summarizer", text, model, max_sentences=2)
+
+    assert model.read == [text]
+    assert (result.summary, result.method, result.sentences) == ("They meet tomorrow at two. Paul has no car.", "abstractive", 2)
+    assert result.spans == ()
+
+
+async def test_what_is_not_to_be_read_of_a_text_is_not_shown_to_a_model_that_writes():
+    text = "<p>The fair moves to <b>June</b>.</p>\n<p>Tell the &amp; caterer. The hall is painted.</p>"
+    model = StubModel(written="The fair moves.")
+
+    result = await answer("summarizer", text, model)
+
+    assert model.read == ["The fair moves to June.\nTell the & caterer. The hall is painted."]
+    assert result.left_out
+
+
+async def test_one_sentence_is_its_own_summary_also_where_the_model_could_write():
+    model = StubModel(written="Never asked.")
+
+    result = await answer("summarizer", "Just one sentence here.", model)
+
+    assert (result.summary, result.method, model.read) == ("Just one sentence here.", "extractive", [])
+
+
 @pytest.mark.parametrize(
     ("simple", "medium", "complex_", "verdict"),
     [

@@ -3,7 +3,8 @@ import asyncio
 import pytest
 
 from smallmesh.agent import Agent, Language
-from smallmesh.serving.answering import Answering, RulesHost
+from smallmesh.hosting.card import ModelCard
+from smallmesh.serving.answering import Answering, RulesHost, prompt_version
 from smallmesh_contracts import AgentRequest, AgentResult, ContractError, ErrorCode, Lane
 
 
@@ -74,3 +75,28 @@ async def test_an_agent_for_any_language_answers_and_the_answer_names_it(tmp_pat
     answer = await answering.answer(b'{"text": "x"}', Lane.BULK, budget_s=60, waited_ms=0)
 
     assert answer.provenance.language == language.code
+
+
+def card(**said):
+    return ModelCard(id="m", file="m.gguf", sha256="0" * 64, architecture="a", quantisation="q", **said)
+
+
+ENCODER, INSTRUCT = {"engine": "encoder", "pooling": "rank"}, {"engine": "instruct"}
+
+
+def version(folder, said, prompt, **more):
+    (folder / "prompt.toml").write_text(prompt, encoding="utf-8")
+    return prompt_version(Endless(), card(**said), folder, **more)
+
+
+def test_a_prompt_pack_is_part_of_the_prompt_version_of_an_instruct_model_alone(tmp_path):
+    without = prompt_version(Endless(), card(**ENCODER), tmp_path)
+
+    assert version(tmp_path, ENCODER, "a") == version(tmp_path, ENCODER, "b") == without
+    assert version(tmp_path, INSTRUCT, "a") != version(tmp_path, INSTRUCT, "b")
+
+
+def test_the_chat_template_is_part_of_it_too(tmp_path):
+    versions = {version(tmp_path, INSTRUCT, "a", template=template) for template in ("x", "y", "x")}
+
+    assert len(versions) == 2

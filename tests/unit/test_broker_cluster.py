@@ -34,5 +34,5 @@ def test_a_server_is_told_the_routes_of_the_others_and_not_its_own():
 
     assert lines.splitlines() == [
         "server_name: b",
-        'cluster { name: smallmesh, listen: "h:2", routes: ["nats://h:1", "nats://h:3"] }',
+        'cluster { name: smallmesh, listen: "h:2", ping_interval: "5s", routes: ["nats://h:1", "nats://h:3"] }',
     ]

@@ -301,6 +301,7 @@ async def test_forced_text_is_read_with_the_prompt_and_no_token_of_it_is_asked_f
     assert (written.text, written.ended) == ('{"a":7,"b":8}', "end")
     assert [len(rows) for rows in decoder.passes] == [1 + len('{"a":'), len('7,"b":')]
     assert len(written.confidence) == len(constraint.asked) == 2
+    assert [written.text[start] for start in written.starts] == ["7", "8"]
 
 
 async def test_what_is_forced_whole_is_not_read_at_all(open_engine):

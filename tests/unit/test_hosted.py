@@ -6,6 +6,9 @@ import pytest
 
 from smallmesh.agent import Agent, AgentSettings
 from smallmesh.catalogue import AgentFolder, CatalogueError
+from smallmesh.hosting.card import ModelError
+from smallmesh.hosting.instruct.model import InstructModel
+from smallmesh.hosting.model import HostedModel
 from smallmesh.serving.hosted import hosted
 from smallmesh_contracts import AgentRequest, AgentResult, Lane
 
@@ -58,3 +61,25 @@ async def test_a_wrong_setting_is_named(tmp_path, monkeypatch):
     with pytest.raises(CatalogueError, match=r"SMALLMESH_COUNTING_… setting is wrong: limit"):
         async with hosted(AgentFolder(Counting(), tmp_path)):
             pass
+
+
+@pytest.mark.parametrize(
+    ("card", "model"),
+    [('engine = "encoder"\npooling = "rank"', HostedModel), ('engine = "instruct"', InstructModel)],
+)
+async def test_the_card_alone_decides_which_engine_answers(tmp_path, monkeypatch, card, model):
+    started = []
+
+    async def start(self):
+        started.append(type(self))
+        raise ModelError("enough seen")
+
+    monkeypatch.setattr(model, "start", start)
+    text = f'[model]\nid = "m"\nfile = "m.gguf"\nsha256 = "{"0" * 64}"\narchitecture = "a"\nquantisation = "q"\n{card}\n'
+    (tmp_path / "model.toml").write_text(text, encoding="utf-8")
+
+    with pytest.raises(ModelError, match="enough seen"):
+        async with hosted(AgentFolder(Counting(), tmp_path)):
+            pass
+
+    assert started == [model]

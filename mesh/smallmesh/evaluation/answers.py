@@ -1,6 +1,7 @@
 """What came of a case: the answer or its error, and what it took."""
 
 import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, JsonValue
@@ -137,6 +138,10 @@ class _CountingHost:
     def language_of(self, text: str) -> Language:
         return self._host.language_of(text)
 
-    def reader(self, lane: Lane, usage: Usage, language: Language) -> Model:
+    @property
+    def writes(self) -> bool:
+        return self._host.writes
+
+    def reader(self, lane: Lane, usage: Usage, language: Language, on_text: Callable[[str], None] | None = None) -> Model:
         self.usage = usage
-        return self._host.reader(lane, usage, language)
+        return self._host.reader(lane, usage, language, on_text)

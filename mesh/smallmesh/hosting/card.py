@@ -37,6 +37,8 @@ class _Described(BaseModel):
     n_threads: Annotated[int, Field(ge=1)] = 1
     context: Annotated[int, Field(ge=256, le=262_144)] = 4096
     slots: Annotated[int, Field(ge=1, le=64)] = 8
+    ram_mb: Annotated[int, Field(gt=0)] | None = None
+    ram: Literal["estimated", "measured"] = "estimated"
     languages: tuple[str, ...] = ("en",)
     licence: str = ""
 
@@ -55,6 +57,8 @@ class ModelCard(_Described):
         n_threads: Threads of one forward pass.
         context: Tokens that all requests of an instruct model may hold together, those they share counted once.
         slots: Requests that an instruct model works on at a time.
+        ram_mb: Megabytes that the model adds to a process, for people to read; what is checked is reckoned from the file.
+        ram: Where that number comes from.
         languages: What the model was trained on, ISO 639-1.
     """
 
@@ -82,8 +86,6 @@ class Tier(_Described):
         file: The GGUF's name in the repository.
         sha256: Of that file; where it is not known, that of the first pull counts from then on.
         size_bytes: Of the file, to be told before it is pulled.
-        ram_mb: Megabytes that a process needs for it, to be told before it is pulled.
-        ram: Where that number comes from.
     """
 
     tier: Annotated[str, Field(pattern="^[a-z][a-z0-9_-]{0,31}$")]
@@ -93,8 +95,6 @@ class Tier(_Described):
     file: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*\.gguf$")]
     sha256: Annotated[str, Field(pattern=_SHA256)] | None = None
     size_bytes: Annotated[int, Field(gt=0)] | None = None
-    ram_mb: Annotated[int, Field(gt=0)] | None = None
-    ram: Literal["estimated", "measured"] = "estimated"
 
     def card(self, sha256: str) -> ModelCard:
         """Return the card of the file that was pulled for this tier."""

@@ -48,6 +48,9 @@ class _Loaded:
 class HostedModel:
     """One GGUF in this process, on its own thread."""
 
+    template_sha256: str | None = None
+    """An encoder has no chat template."""
+
     def __init__(self, card: ModelCard, folder: Path) -> None:
         """Prepare; :meth:`start` verifies, loads and warms up."""
         self.card = card
@@ -82,6 +85,11 @@ class HostedModel:
         """Number of the pass or other job in hand; None where there is none."""
         return self.thread.turn
 
+    @property
+    def writes(self) -> bool:
+        """An encoder writes nothing."""
+        return False
+
     def abandon(self, why: Exception) -> None:
         """Give up a model that does not move: whoever waits for it gets ``why``."""
         self.thread.abandon(why)
@@ -98,7 +106,13 @@ class HostedModel:
         found = self._detector.detect(text)
         return Language(found.code, supported=found.code in self.card.languages) if found.certain else Language()
 
-    def reader(self, lane: Lane, usage: Usage, language: Language = Language()) -> "Reader":  # noqa: B008 - it is frozen
+    def reader(
+        self,
+        lane: Lane,
+        usage: Usage,
+        language: Language = Language(),  # noqa: B008 - it is frozen
+        on_text: Callable[[str], None] | None = None,  # noqa: ARG002 - an encoder writes nothing
+    ) -> "Reader":
         """Return the model port for one request, which counts into ``usage``."""
         return Reader(self, lane, usage, language)
 
@@ -164,6 +178,15 @@ class Reader:
         with self._model.thread.reading(self._lane):
             vectors = [await self._embed(text) for text in texts]
         return np.stack(vectors) if vectors else np.zeros((0, 0), np.float32)
+
+    @property
+    def writes(self) -> bool:
+        """An encoder writes nothing."""
+        return False
+
+    async def write(self, text: str, **fields: str | int) -> str:  # noqa: ARG002 - the form is the port's
+        """Refuse: an encoder writes nothing."""
+        raise ContractError(ErrorCode.MODEL_FAILED, f"model {self._model.card.id} is an encoder: it writes nothing")
 
     async def _embed(self, text: str) -> NDArray[np.float32]:
         parts = [vector async for _, vector in self._passes(text, lambda m, w: m.encoder.vector(w.tokens))]

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -43,6 +43,10 @@ class Host(Protocol):
         """Forward passes so far: it grows only while the model makes progress."""
 
     @property
+    def writes(self) -> bool:
+        """Whether the model writes texts, which can be heard while it does."""
+
+    @property
     def turn(self) -> int | None:
         """Number of the pass that the model has in hand; None where there is none."""
 
@@ -52,21 +56,21 @@ class Host(Protocol):
     def language_of(self, text: str) -> Language:
         """Return a text's language, and whether the model supports it."""
 
-    def reader(self, lane: Lane, usage: Usage, language: Language) -> Model:
-        """Return the model port for one request."""
+    def reader(self, lane: Lane, usage: Usage, language: Language, on_text: Callable[[str], None] | None = None) -> Model:
+        """Return the model port for one request; ``on_text`` hears what the model writes, where it writes."""
 
 
 class Answering:
     """Turns requests of one agent into answers. Both doors use it."""
 
-    def __init__(self, agent: Agent[Any, Any], host: Host, folder: Path) -> None:
-        """Answer for ``agent`` with the model that ``host`` lends."""
+    def __init__(self, agent: Agent[Any, Any], host: Host, folder: Path, *, template: str | None = None) -> None:
+        """Answer for ``agent`` with the model that ``host`` lends; ``template`` is the hash of an instruct model's chat template."""
         self.agent = agent
         self.host = host
         card = host.card
         self.model_id = card.id if card else RULES
         self.sha256 = card.sha256 if card else None
-        self.prompt_version = prompt_version(agent, card, folder)
+        self.prompt_version = prompt_version(agent, card, folder, template=template)
         self._attributes = {
             names.GEN_AI_OPERATION: names.CALL_MODEL,
             names.GEN_AI_PROVIDER: names.LOCAL_PROVIDER,
@@ -85,6 +89,7 @@ class Answering:
         waited_ms: float,
         address: Address | None = None,
         caller: Mapping[str, str] | None = None,
+        on_text: Callable[[str], None] | None = None,
     ) -> Answer:
         """Answer one request.
 
@@ -95,6 +100,7 @@ class Answering:
             waited_ms: Milliseconds it has waited until now.
             address: The task it belongs to, where it belongs to one.
             caller: Headers of the call that this answers, where no span of ours is open yet.
+            on_text: Hears what the model writes, where it writes.
 
         Raises:
             ContractError: ``invalid_request``, ``too_long``, ``unsupported_language``.
@@ -108,7 +114,7 @@ class Answering:
         began = time.perf_counter()
         with self._span(address, lane, caller) as opened:
             async with asyncio.timeout(budget_s):
-                result = self._validated(await self._respond(request, lane, usage, language))
+                result = self._validated(await self._respond(request, self.host.reader(lane, usage, language, on_text)))
             worked_ms = (time.perf_counter() - began) * 1000
             opened.set_attribute(names.GEN_AI_INPUT_TOKENS, usage.tokens)
             opened.set_attribute(names.WINDOWS, usage.windows)
@@ -137,10 +143,10 @@ class Answering:
             raise ContractError(ErrorCode.UNSUPPORTED_LANGUAGE, message)
         return language
 
-    async def _respond(self, request: AgentRequest, lane: Lane, usage: Usage, language: Language) -> object:
+    async def _respond(self, request: AgentRequest, model: Model) -> object:
         try:
             async with asyncio.timeout(self.agent.time_budget_s) as limit:
-                return await self.agent.respond(request, self.host.reader(lane, usage, language))
+                return await self.agent.respond(request, model)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -177,15 +183,19 @@ class Answering:
         )
 
 
-def prompt_version(agent: Agent[Any, Any], card: ModelCard | None, folder: Path) -> str:
-    """Return the hash of what turns a text into an answer besides the weights."""
-    prompt = folder / PROMPT_FILE
-    parts = {
+def prompt_version(agent: Agent[Any, Any], card: ModelCard | None, folder: Path, *, template: str | None = None) -> str:
+    """Return the hash of what turns a text into an answer besides the weights.
+
+    Of an instruct model that is its prompt pack, calibration included, and its chat template; an encoder is shown neither.
+    """
+    parts: dict[str, object] = {
         "tuning": dict(agent.tuning()),
         "window": card.window if card else None,
         "pooling": card.pooling if card else None,
-        "prompt": prompt.read_text(encoding="utf-8") if prompt.is_file() else None,
+        "prompt": None,
     }
+    if card and card.engine == "instruct":
+        parts |= {"prompt": (folder / PROMPT_FILE).read_text(encoding="utf-8"), "template": template}
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
@@ -205,6 +215,8 @@ class RulesHost:
     """The host of an agent that answers by rules."""
 
     card: ModelCard | None = None
+    template_sha256: str | None = None
+    writes = False
     passes = 0
     turn: int | None = None
 
@@ -221,6 +233,6 @@ class RulesHost:
         """Know nothing of languages: rules that do look for themselves."""
         return Language()
 
-    def reader(self, lane: Lane, usage: Usage, language: Language) -> Model:  # noqa: ARG002 - the form is the seam's
+    def reader(self, *_: object) -> Model:
         """Lend a port that refuses."""
         return NoModel()

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from smallmesh.catalogue import AgentFolder, CatalogueError
-from smallmesh.hosting.card import load_card
+from smallmesh.hosting.ladder.in_use import card_in_use
 from smallmesh.serving.answering import Answering, RulesHost
-from smallmesh.settings import agent_settings
+from smallmesh.settings import Settings, agent_settings
 from smallmesh_contracts.decode import explain
 
 if TYPE_CHECKING:
+    from smallmesh.hosting.instruct.model import InstructModel
     from smallmesh.hosting.model import HostedModel
 
 
@@ -35,15 +36,21 @@ async def hosted(found: AgentFolder) -> AsyncIterator[Answering]:
     await asyncio.to_thread(agent.prepare)
     await host.start()
     try:
-        yield Answering(agent, host, found.folder)
+        yield Answering(agent, host, found.folder, template=host.template_sha256)
     finally:
         await host.stop()
 
 
-def _host(found: AgentFolder) -> "RulesHost | HostedModel":
-    card = load_card(found.folder)
-    if card is None:
+def _host(found: AgentFolder) -> "RulesHost | HostedModel | InstructModel":
+    """Return what answers for an agent: the card of its model in use alone decides."""
+    in_use = card_in_use(found.folder, Settings())
+    if in_use is None:
         return RulesHost()
+    card, folder = in_use
+    if card.engine == "instruct":
+        from smallmesh.hosting.instruct.model import InstructModel  # noqa: PLC0415 - see below
+
+        return InstructModel(card, folder, found.folder)
     from smallmesh.hosting.model import HostedModel  # noqa: PLC0415 - needs numpy, which an agent of rules has no use for
 
-    return HostedModel(card, found.folder)
+    return HostedModel(card, folder)

@@ -1,6 +1,8 @@
 """The two kinds of step workers: of an agent, and of the escalation service."""
 
 import math
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 from smallmesh.bus import Bus
 from smallmesh.frontier import Frontier
@@ -12,7 +14,8 @@ from smallmesh.serving.escalating import BusPorts
 from smallmesh.serving.in_hand import Held, InHand
 from smallmesh.serving.patience import Patience
 from smallmesh.serving.steps import StepWorker
-from smallmesh_contracts import Answer, EscalationStep, Step, subjects
+from smallmesh.serving.streaming import streamed
+from smallmesh_contracts import Answer, EscalationStep, Lane, Step, subjects
 
 ALWAYS_ASK = -math.inf
 """Age of a step that is done without asking whether it still must be: of one that costs money, none."""
@@ -24,7 +27,16 @@ def agent_worker(answering: Answering, bus: Bus, retry: RetryPolicy, in_hand: In
 
     async def respond(held: Held, step: Step, left_s: float) -> Answer:
         body, lane = step.request.model_dump_json().encode(), subjects.lane_of(held.delivery.subject)
-        return await answering.answer(body, lane, budget_s=left_s, waited_ms=_waited_ms(bus, held), address=held.address)
+        async with _heard(held, lane) as on_text:
+            return await answering.answer(
+                body, lane, budget_s=left_s, waited_ms=_waited_ms(bus, held), address=held.address, on_text=on_text
+            )
+
+    def _heard(held: Held, lane: Lane) -> AbstractAsyncContextManager[Callable[[str], None] | None]:
+        """Pass on what is written, where the model writes and somebody may be waiting."""
+        if not answering.host.writes or lane is not Lane.INTERACTIVE:
+            return nullcontext()
+        return streamed(bus, held.address_or_fail, agent.answer)
 
     def result_subject(held: Held) -> str:
         return subjects.result(held.address_or_fail, agent.name, agent.answer)

@@ -30,14 +30,16 @@ class StubModel:
         windows: Sequence[WindowScores] | None = None,
         words: Sequence[TaggedWord] | None = None,
         vectors: NDArray[np.float32] | None = None,
+        written: str | None = None,
         language: Language = Language(),  # noqa: B008 - it is frozen
     ) -> None:
-        """Answer ``classify`` with ``windows``, ``tag`` with ``words``, ``embed`` with ``vectors``, one a text."""
+        """Give ``windows`` to ``classify``, ``words`` to ``tag``, ``vectors`` (one a text) to ``embed``, ``written`` to ``write``."""
         self.language = language
         self.read: list[str] = []
         self._windows = windows
         self._words = words
         self._vectors = vectors
+        self._written = written
 
     async def classify(self, text: str, *, max_windows: int | None = None) -> Sequence[WindowScores]:
         """Return the windows given, at most ``max_windows`` of them."""
@@ -55,6 +57,18 @@ class StubModel:
         if self._vectors is None:
             raise _refusal("embed")
         return self._vectors
+
+    @property
+    def writes(self) -> bool:
+        """Whether a text was given to write."""
+        return self._written is not None
+
+    async def write(self, text: str, **fields: str | int) -> str:  # noqa: ARG002 - what is asked for was decided beforehand
+        """Return the text given."""
+        self.read.append(text)
+        if self._written is None:
+            raise _refusal("write")
+        return self._written
 
 
 def _given(answers: Sequence[T] | None, method: str) -> Sequence[T]:

@@ -1,4 +1,4 @@
-"""``smallmesh models``: the models that lie here."""
+"""``smallmesh models``: the ladder of models of every agent: what lies here, what can be pulled, and which one serves."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,21 +10,45 @@ from smallmesh.cli.options import AsJson
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
+    from smallmesh.cli.pulling import Wanted
     from smallmesh.doctor.inventory import ModelFacts
+    from smallmesh.hosting.ladder.folder import ModelsFolder
 
 EXAMPLES = (
-    ("smallmesh models ls", "every agent's card, and whether the file is the one it names"),
-    ("smallmesh models ls --json | jq -r '.[] | [.agent, .id] | @tsv'", "for a program"),
+    ("smallmesh models ls", "every tier of every agent: what serves, what lies here, what can be pulled"),
+    ("smallmesh models ls --json | jq -r '.[] | [.agent, .tier, .state] | @tsv'", "for a program"),
+    ("smallmesh models pull sentiment", "the smallest tier above its embedded model; a broken download goes on where it stopped"),
+    ("smallmesh models pull sentiment ner --tier medium", "another tier, of several agents"),
+    ("smallmesh models pull --all", "all that is listed; a file that several agents share comes once"),
+    ("HF_ENDPOINT=https://hub.example smallmesh models pull ner", "from a mirror; HF_TOKEN for a repository that is not public"),
+    ("smallmesh models pull ner --offline", "ask nobody: fails where the file does not lie here, verified"),
+    ("smallmesh models use sentiment small", "it serves from the agent's next start on"),
+    ("smallmesh models use sentiment small --next medium", "and a larger one beside it, for what is harder"),
+    ("smallmesh models use sentiment embedded", "back to the model that comes with the agent"),
     ("smallmesh models verify", "in a script: the exit code is 0 where every file is the one of its card"),
     ("smallmesh models verify sentiment ner", "of these agents alone"),
 )
 
+Agents = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="AGENT", help="Whose models; without it, all.", show_default=False, autocompletion=complete_agents),
+]
+
+
+def _complete_tiers(incomplete: str) -> list[str]:
+    from smallmesh.hosting.card import EMBEDDED  # noqa: PLC0415 - only when a Tab asks
+
+    return [name for name in (EMBEDDED, "small", "medium") if name.startswith(incomplete)]
+
 
 def ls(*, as_json: AsJson = False) -> None:
-    """List every agent's model: id, file, size, quantisation, languages, licence, and whether it is the card's.
+    """List every tier of every agent: id, size, memory, licence, whether it lies here, is the right file, and serves.
 
-    Agents are found on SMALLMESH_AGENT_PATH. No model is loaded; files are read to compare their sha256.
+    `embedded` comes with the agent. The others are pulled by `smallmesh models pull` and chosen by `smallmesh models use`.
+    Agents are found on SMALLMESH_AGENT_PATH, pulled files in SMALLMESH_MODELS_DIR. No model is loaded; files are read
+    to compare their sha256.
     """
     from smallmesh.cli.output import console, notes, print_json  # noqa: PLC0415
     from smallmesh.cli.views.models import cards_table, model_as_json  # noqa: PLC0415 - rich, which a Tab need not load
@@ -36,52 +60,137 @@ def ls(*, as_json: AsJson = False) -> None:
     console.print(cards_table(models, console.width))
     for model in models:
         if model.message:
-            notes.print(f"{model.agent}: {model.message}", markup=False)
+            notes.print(f"{model.agent} {model.tier}: {model.message}", markup=False)
 
 
-def verify(
-    *,
-    agents: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="AGENT", help="Whose models; without it, all.", show_default=False, autocompletion=complete_agents),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Hash the models, and compare them with their cards.
+def verify(*, agents: Agents = None, as_json: AsJson = False) -> None:
+    """Hash the models that lie here, and compare them with their cards and with the lock of what was pulled.
 
-    The exit code is 4 where a file is missing, or another one than its card says.
+    The exit code is 4 where a file is another one than its card says, or one that serves is missing.
     """
     from smallmesh.cli.output import console, print_json  # noqa: PLC0415
     from smallmesh.cli.views.models import model_as_json, verdict  # noqa: PLC0415
 
-    models = _named(_models(), agents or [])
+    models = [model for model in _named(_models(), agents or []) if not (model.is_fine and not model.can_be_served)]
     if as_json:
         print_json([model_as_json(model) for model in models])
     for model in models if not as_json else ():
         console.print(verdict(model))
-    if not all(model.can_be_served for model in models):
+    if not all(model.is_fine for model in models):
         raise typer.Exit(Exit.INSTALLATION)
 
 
-COMMANDS = {"ls": ls, "verify": verify}
+def pull(
+    *,
+    agents: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="AGENT", help="Whose tier; or --all.", show_default=False, autocompletion=complete_agents),
+    ] = None,
+    tier: Annotated[
+        str | None,
+        typer.Option(help="Which; without it the smallest above the embedded one, with --all every one.", autocompletion=_complete_tiers),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Of every agent.")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask nobody: only see that it lies here. HF_HUB_OFFLINE says the same.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Pull models from the hub that their cards name, and verify them.
 
+    A file gets its name only when it is whole and its sha256 is that of its card, or of `models.lock`, which keeps what was
+    pulled first where the card does not say. A broken download goes on where it stopped. Nothing is loaded, and nothing else
+    serves than before: `smallmesh models use` decides that.
 
-def _models() -> "list[ModelFacts]":
-    from smallmesh.catalogue import CatalogueError  # noqa: PLC0415
-    from smallmesh.doctor.inventory import models_in  # noqa: PLC0415
+    HF_ENDPOINT names a mirror, HF_TOKEN a token for repositories that are not public, SMALLMESH_MODELS_DIR another folder.
+    """
+    from smallmesh.cli.output import print_json  # noqa: PLC0415
+    from smallmesh.cli.pulling import pull_all, wanted_tiers  # noqa: PLC0415
+    from smallmesh.cli.views.models import pulled_as_json, say_pulled  # noqa: PLC0415
     from smallmesh.settings import settings  # noqa: PLC0415
 
-    found = list(models_in(settings().agent_folders))
+    if bool(agents) == everything:
+        raise typer.BadParameter("say whose models, or --all: one of the two", param_hint="AGENT")
+    folders = [folder for folder in _folders() if everything or folder.name in _known(agents or [])]
+    wanted = wanted_tiers(folders, tier, everything=everything)
+    done: list[tuple[Wanted, dict[str, object]]] = []
+    for one, pulled in pull_all(wanted, settings(), offline=offline, quiet=as_json):
+        done.append((one, pulled_as_json(one, pulled)))
+        if not as_json:
+            say_pulled(one, pulled)
+    if as_json:
+        print_json([told for _, told in done])
+
+
+def use(
+    *,
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="Whose model.", autocompletion=complete_agents)],
+    tier: Annotated[
+        str, typer.Argument(metavar="TIER", help="Which serves: embedded, or one that was pulled.", autocompletion=_complete_tiers)
+    ],
+    following: Annotated[
+        str | None,
+        typer.Option("--next", metavar="TIER", help="A larger one beside it, for what is harder.", autocompletion=_complete_tiers),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Choose which model serves for an agent, from its next start on.
+
+    The choice is kept in SMALLMESH_MODELS_DIR for whatever starts agents with this user's settings: `serve`, `up`. A process
+    that runs keeps what it has. SMALLMESH_<AGENT>_TIER overrides it for one process: `small`, or `small,medium` for two.
+    """
+    from smallmesh.cli.choosing import choose  # noqa: PLC0415
+    from smallmesh.cli.output import console, notes, print_json  # noqa: PLC0415
+    from smallmesh.settings import settings  # noqa: PLC0415
+
+    (folder,) = [folder for folder in _folders() if folder.name in _known([agent])]
+    chosen = choose(folder, (tier, following) if following else (tier,), settings())
+    if as_json:
+        print_json({"agent": agent, "tiers": list(chosen.tiers), "ids": list(chosen.ids), "notes": list(chosen.notes)})
+        return
+    console.print(f"{agent}: {', then '.join(chosen.described)}, from its next start on", markup=False)
+    for note in chosen.notes:
+        notes.print(note, markup=False)
+
+
+COMMANDS = {"ls": ls, "pull": pull, "use": use, "verify": verify}
+
+
+def _folders() -> "list[Path]":
+    from smallmesh.catalogue import CatalogueError  # noqa: PLC0415
+    from smallmesh.doctor.inventory import agents_in  # noqa: PLC0415
+    from smallmesh.settings import settings  # noqa: PLC0415
+
+    found = list(agents_in(settings().agent_folders))
     if not found:
         raise CatalogueError("there is no agent on the agent path: SMALLMESH_AGENT_PATH lists folders that hold agent folders")
     return found
 
 
-def _named(models: "list[ModelFacts]", names: "Sequence[str]") -> "list[ModelFacts]":
+def _known(names: "Sequence[str]") -> "Sequence[str]":
     from smallmesh.catalogue import CatalogueError  # noqa: PLC0415
 
-    unknown = sorted(set(names) - {model.agent for model in models})
-    if unknown:
-        there = ", ".join(model.agent for model in models)
-        raise CatalogueError(f"no agent called {', '.join(unknown)}; there are: {there}")
-    return [model for model in models if not names or model.agent in names]
+    there = [folder.name for folder in _folders()]
+    if unknown := sorted(set(names) - set(there)):
+        raise CatalogueError(f"no agent called {', '.join(unknown)}; there are: {', '.join(there)}")
+    return names
+
+
+def _lying_in() -> "ModelsFolder":
+    from smallmesh.hosting.ladder.folder import ModelsFolder  # noqa: PLC0415
+    from smallmesh.settings import settings  # noqa: PLC0415
+
+    return ModelsFolder(settings().models_dir)
+
+
+def _models() -> "list[ModelFacts]":
+    from smallmesh.doctor.inventory import tiers_in  # noqa: PLC0415
+    from smallmesh.settings import settings  # noqa: PLC0415
+
+    _folders()
+    return list(tiers_in(settings().agent_folders, _lying_in()))
+
+
+def _named(models: "list[ModelFacts]", names: "Sequence[str]") -> "list[ModelFacts]":
+    chosen = _known(names)
+    return [model for model in models if not names or model.agent in chosen]

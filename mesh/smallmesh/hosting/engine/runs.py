@@ -162,7 +162,9 @@ class Generating(Run):
         self._on_text = on_text
         self._tokens = list(prompt.own)
         self._confidence: list[float] = []
+        self._starts: list[int] = []
         self._text: list[str] = []
+        self._length = 0
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._force()
 
@@ -194,6 +196,7 @@ class Generating(Run):
         elif not self._constraint.allows(token):
             allowed = np.flatnonzero(self._constraint.mask())
             token = int(allowed[logits[allowed].argmax()])
+        self._starts.append(self._length)
         self._confidence.append(float(np.exp(logits[token] - top) / np.exp(logits - top).sum()))
         if self._constraint is not None:
             self._constraint.take(token)
@@ -223,10 +226,11 @@ class Generating(Run):
         text = self._decoder.decode(self._vocabulary.pieces[token])
         if text:
             self._text.append(text)
+            self._length += len(text)
             if self._on_text is not None:
                 self._on_text(text)
 
     def _end(self, ended: Literal["end", "limit"]) -> None:
         rest = self._decoder.decode(b"", final=ended == "end")
         written = len(self._tokens) - len(self.prompt.own)
-        self.give(Generated("".join([*self._text, rest]), tuple(self._confidence), written, ended))
+        self.give(Generated("".join([*self._text, rest]), tuple(self._confidence), written, ended, tuple(self._starts)))
