@@ -345,6 +345,8 @@ async def test_stopping_finishes_what_is_in_hand_and_frees_the_model(open_engine
 
     assert (await writing).text == "hello"
     assert decoder.closed
+    with pytest.raises(ContractError, match="stopped"):
+        await engine.generate(prompt("say:"), most=20, lane=INTERACTIVE)
 
 
 async def test_a_model_that_cannot_be_loaded_says_so_at_the_start():

@@ -111,17 +111,18 @@ class BatchingEngine:
 
     async def _run(self, run: Run) -> Any:
         self._check(run)
-        if not run.finished:  # all that it says may be forced
-            run.future.add_done_callback(self._maybe_cancelled)
-            with self._changed:
-                self._arrived.append(run)
-                self._changed.notify()
-                self._hurry(run)
+        run.future.add_done_callback(self._maybe_cancelled)
+        with self._changed:
+            self._arrived.append(run)
+            self._changed.notify()
+            self._hurry(run)
         return await asyncio.wrap_future(run.future)
 
     def _check(self, run: Run) -> None:
         if self._abandoned is not None:
             raise self._abandoned
+        if not self._thread.is_alive():
+            raise ContractError(ErrorCode.UNAVAILABLE, "the model is stopped")
         tokens = len(run.prompt.shared) + run.cells
         if tokens > self.room or run.n_sequences + bool(run.prompt.shared) > self.decoder.n_sequences:
             message = f"{tokens} tokens with what is to be written, and the model's context has {self.room}"

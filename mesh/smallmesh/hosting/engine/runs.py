@@ -63,6 +63,9 @@ class Run(ABC):
         """Have its sequences taken away: all is to be evaluated again."""
         self.sequences, self.at = (), 0
 
+    def begin(self) -> None:  # noqa: B027 - most have nothing to do
+        """Do what comes before the first pass, on the engine's thread."""
+
     @abstractmethod
     def rows(self, most: int) -> list[Row]:
         """Return what is to be evaluated next; nothing changes until :meth:`evaluated`."""
@@ -166,6 +169,9 @@ class Generating(Run):
         self._text: list[str] = []
         self._length = 0
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def begin(self) -> None:
+        """Write what must come first."""
         self._force()
 
     @property

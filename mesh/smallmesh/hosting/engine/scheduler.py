@@ -34,6 +34,7 @@ class Scheduler:
 
     def add(self, run: Run) -> None:
         """Take a request; it waits for its turn."""
+        run.begin()
         self._waiting[run.lane].append(run)
 
     def compose(self) -> Sequence[Row]:
