@@ -65,7 +65,7 @@ def test_the_commands_are_offered():
         ("smallmesh submit x --as ", ["jsonl", "csv", "tsv", "text"]),
         ("smallmesh serve ", ["escalation", "weather", "words", "orchestrator"]),
         ("smallmesh up --scale wo", ["words="]),
-        ("smallmesh models ", ["ls", "pull", "use", "verify"]),
+        ("smallmesh models ", ["ls", "pull", "use", "calibrate", "verify"]),
         ("smallmesh models verify wo", ["words"]),
         ("smallmesh watch --only ", ["failed", "completed", "marked"]),
     ],

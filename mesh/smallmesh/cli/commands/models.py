@@ -1,5 +1,6 @@
 """``smallmesh models``: the ladder of models of every agent: what lies here, what can be pulled, and which one serves."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +11,6 @@ from smallmesh.cli.options import AsJson
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from smallmesh.cli.pulling import Wanted
     from smallmesh.doctor.inventory import ModelFacts
@@ -27,6 +27,7 @@ EXAMPLES = (
     ("smallmesh models use sentiment small", "it serves from the agent's next start on"),
     ("smallmesh models use sentiment small --next medium", "and a larger one beside it, for what is harder"),
     ("smallmesh models use sentiment embedded", "back to the model that comes with the agent"),
+    ("smallmesh models calibrate sentiment --data reviews.jsonl --write", "so that an instruct model's probabilities mean what they say"),
     ("smallmesh models verify", "in a script: the exit code is 0 where every file is the one of its card"),
     ("smallmesh models verify sentiment ner", "of these agents alone"),
 )
@@ -153,7 +154,39 @@ def use(
         notes.print(note, markup=False)
 
 
-COMMANDS = {"ls": ls, "pull": pull, "use": use, "verify": verify}
+def calibrate(
+    *,
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="Whose model: the one that serves.", autocompletion=complete_agents)],
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", exists=True, dir_okay=False, readable=True, help="Cases as of `eval`; without it the golden ones."),
+    ] = None,
+    write: Annotated[bool, typer.Option("--write", help="Put it into the agent's prompt.toml.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what the probabilities of an instruct model mean, for its prompt as it is now.
+
+    The model is asked about cases with known labels, 30 at least: lines like {"text": "...", "label": "positive"}. A temperature
+    and a bias for each label follow, under which the right labels are likeliest. They stand in prompt.toml, for this model and
+    this version of the prompt; after a change of either they count no more, and the start-up log says `calibration: none`.
+    Embedded models have theirs in their files.
+    """
+    from smallmesh.cli import calibrating  # noqa: PLC0415 - loads a model
+    from smallmesh.cli.output import console, notes, print_json  # noqa: PLC0415
+    from smallmesh.hosting.instruct.calibrate import as_toml  # noqa: PLC0415
+
+    found, cases, measured = calibrating.measured(agent, data)
+    if cases.broken:
+        notes.print(f"{cases.name}: {len(cases.broken)} lines are no cases and were left out", markup=False)
+    file = calibrating.write(found.folder, measured) if write else None
+    if as_json:
+        print_json(measured.model_dump(mode="json") | {"cases": len(cases.cases), "written": str(file) if file else None})
+        return
+    console.print(as_toml(measured), markup=False, highlight=False)
+    notes.print(f"by {len(cases.cases)} cases of {cases.name}; " + (f"written to {file}" if file else "not written: --write"), markup=False)
+
+
+COMMANDS = {"ls": ls, "pull": pull, "use": use, "calibrate": calibrate, "verify": verify}
 
 
 def _folders() -> "list[Path]":
