@@ -15,6 +15,14 @@ PATIENCE_S = 10.0
 """A test that has not seen what it waits for after this has failed; it is no part of any test's normal time."""
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_models_but_the_shipped_ones(tmp_path_factory):
+    """Whatever whoever runs the tests has pulled and chosen serves in none of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SMALLMESH_MODELS_DIR", str(tmp_path_factory.mktemp("models")))
+        yield
+
+
 @pytest.fixture
 def new_address() -> Callable[..., Address]:
     """Make addresses of one tenant that is this test's own."""

@@ -10,6 +10,8 @@ from pathlib import Path
 from tests.support.patience import PATIENCE_S
 
 OURS = ("SMALLMESH_", "OTEL_", "ANTHROPIC_")
+MODELS = "SMALLMESH_MODELS_DIR"
+"""Set for the whole run: an empty folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class Ended:
 
 def environment(agent_path: Path, **changed: str) -> dict[str, str]:
     """Return an environment with these ``SMALLMESH_`` settings and no others of ours."""
-    others = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    others = {name: value for name, value in os.environ.items() if name == MODELS or not name.startswith(OURS)}
     return {**others, "SMALLMESH_AGENT_PATH": str(agent_path), **{f"SMALLMESH_{k.upper()}": v for k, v in changed.items()}}
 
 
