@@ -20,6 +20,7 @@ from smallmesh_contracts import (
     CancelReply,
     ContractError,
     DataClass,
+    Delta,
     ErrorCode,
     ErrorInfo,
     Lane,
@@ -227,6 +228,25 @@ async def test_a_result_about_another_text_is_never_returned(mesh, nats_bus, add
         await mesh.result(submitted)
 
     assert conflict.value.info.code is ErrorCode.ID_CONFLICT
+
+
+async def test_a_text_is_heard_while_it_is_written_and_the_result_comes_all_the_same(mesh, nats_bus, address_of, monkeypatch, soon):
+    heard, look = [], client.Client._look
+
+    async def look_once_it_listens(self, *arguments):
+        await reached(self._connection)
+        for number, part in enumerate(("A short ", "text.")):
+            await nats_bus.announce(subjects.delta(address_of("ticket-1")), Delta(answer="summary", number=number, text=part).to_bytes())
+        await nats_bus.announce(subjects.delta(address_of("ticket-1")), b"of a later contract")
+        await nats_bus.store(subjects.done(address_of("ticket-1")), result_of(address_of("ticket-1")).to_bytes())
+        return await look(self, *arguments)
+
+    monkeypatch.setattr(client.Client, "_look", look_once_it_listens)
+
+    result = await soon(mesh.result("ticket-1", on_delta=heard.append))
+
+    assert result.status is Status.COMPLETED
+    assert [(delta.number, delta.text) for delta in heard] == [(0, "A short "), (1, "text.")]
 
 
 async def test_waiting_for_a_result_leaves_no_subscription_behind(mesh):
