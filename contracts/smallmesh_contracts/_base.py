@@ -32,7 +32,7 @@ Text = Annotated[str, AfterValidator(_has_something_to_read)]
 """A text with something in it."""
 
 
-def unknown_as(other: str) -> WrapValidator:
+def unknown_as(other: str | None) -> WrapValidator:
     """Let readers take a name that a newer minor version added as ``other``.
 
     Whoever makes a value is held to the names there are: only :func:`decode`

@@ -10,10 +10,33 @@ from smallmesh_contracts._base import Text, Wire, unknown_as
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
+class Verdict(StrEnum):
+    """How hard a request is. Only ``complex`` may ever reach a frontier model."""
+
+    SIMPLE = "simple"
+    MEDIUM = "medium"
+    COMPLEX = "complex"
+
+
+Judged = Annotated[
+    Annotated[Verdict, Field(strict=False)] | None,
+    unknown_as(None),
+    Field(exclude_if=lambda verdict: verdict is None),
+]
+"""The router's verdict of a request, where it is known; one that a reader does not know is none to it."""
+
+
 class AgentRequest(Wire):
-    """What every agent needs at least: a text with something in it."""
+    """What every agent needs at least: a text with something in it.
+
+    Attributes:
+        text: To be read.
+        verdict: How hard the request is, where somebody has judged it. A ``medium`` one is answered by the agent's next tier, where
+            one is loaded.
+    """
 
     text: Text
+    verdict: Judged = None
 
 
 class AgentResult(Wire):
@@ -155,14 +178,6 @@ class SummaryResult(AgentResult):
     sentences: Annotated[int, Field(ge=1)]
     spans: Annotated[tuple[Span, ...], Field(strict=False)] = ()
     left_out: Annotated[tuple[LeftOut, ...], Field(strict=False)] = ()
-
-
-class Verdict(StrEnum):
-    """How hard a request is. Only ``complex`` may ever reach a frontier model."""
-
-    SIMPLE = "simple"
-    MEDIUM = "medium"
-    COMPLEX = "complex"
 
 
 class ComplexityRequest(AgentRequest):

@@ -32,6 +32,8 @@ class Provenance(Wire):
     Attributes:
         model_id: Which model answered.
         sha256: Of the model's file; absent for a model that is not a file here.
+        tier: Which of the agent's models that is: ``embedded``, or a larger one, as ``small`` or ``medium``; absent where no model of
+            the agent's answered.
         prompt_version: Hash of what turns a text into an answer besides the weights.
         confidence: Calibrated, 0 to 1; absent where the method has none.
         language: ISO 639-1, or ``und`` where it was not detected.
@@ -43,6 +45,7 @@ class Provenance(Wire):
 
     model_id: str
     sha256: str | None = None
+    tier: str | None = None
     prompt_version: str
     confidence: float | None = None
     language: str = "und"

@@ -1,13 +1,21 @@
 """What the orchestrator hands on: one step for an agent, one question for escalation."""
 
 from smallmesh_contracts._base import Wire
+from smallmesh_contracts.agents import Judged
 
 
 class StepInput(Wire):
-    """What every agent may read of a task; its own request type takes what it needs."""
+    """What every agent may read of a task; its own request type takes what it needs.
+
+    Attributes:
+        text: The task's.
+        instruction: The task's, where it has one.
+        verdict: The router's, where it was known before this step was published.
+    """
 
     text: str
     instruction: str | None = None
+    verdict: Judged = None
 
 
 class Step(Wire):

@@ -1,10 +1,13 @@
 """Drives a plan over the bus: fan out, await, escalate if it must be, finish."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from smallmesh.bus import Bus
 from smallmesh.holding import PASSES, Holding
+from smallmesh.tasks import end
 from smallmesh.telemetry import inject
 from smallmesh_contracts import (
     Answer,
@@ -22,13 +25,27 @@ from smallmesh_contracts import (
 from smallmesh_contracts import Step as WorkBody
 from smallmesh_orchestrator.arrivals import Arrivals, Part, TaskOver
 from smallmesh_orchestrator.job import Job
-from smallmesh_orchestrator.plan import ANALYSIS, FrontierStep, LocalStep, Planner, Step, out_of_time, stand_in, whole
+from smallmesh_orchestrator.plan import (
+    ANALYSIS,
+    COMPLEXITY,
+    FrontierStep,
+    LocalStep,
+    Planner,
+    Step,
+    out_of_time,
+    stand_in,
+    verdict_in,
+    whole,
+)
 from smallmesh_orchestrator.results import finished
 from smallmesh_orchestrator.states import State
 from smallmesh_orchestrator.together import together
 
 STALE_S = 0.5
 """A step's budget counts from its own arrival, so a body that had to wait for longer than this is made anew."""
+VERDICT_SHARE = 0.25
+"""Of what is left of a task's time: so long others wait for a verdict that decides which of their models answers. A router
+that answers takes a hundredth of it; where none does, three quarters are left to do without."""
 Round = Callable[[Job, Sequence[LocalStep]], Awaitable[Sequence[Answer]]]
 Reached = Callable[[State], None]
 
@@ -40,12 +57,15 @@ class IdTaken(Exception):  # noqa: N818 - says what is so
 class Flow:
     """Runs jobs. It keeps nothing: what it needs to know again is stored at the broker."""
 
-    def __init__(self, bus: Bus, planner: Planner, arrivals: Arrivals, holding: Holding | None = None) -> None:
-        """Run jobs by a planner over a bus."""
+    def __init__(
+        self, bus: Bus, planner: Planner, arrivals: Arrivals, holding: Holding | None = None, second: Container[str] = frozenset()
+    ) -> None:
+        """Run jobs by a planner over a bus; ``second`` holds the agents that have a second tier loaded at the moment."""
         self._bus = bus
         self._planner = planner
         self._arrivals = arrivals
         self._holding = holding or Holding()
+        self._second = second
 
     async def run(self, job: Job, local: Round | None = None, reached: Reached = lambda _: None) -> TaskResult:
         """Return the terminal result of a job; steps that failed or came too late are errors in it.
@@ -65,7 +85,11 @@ class Flow:
         """
         answer = local or partial(self.durable, reached=reached)
         steps = self._planner.first(job.wanted)
-        answers = dict(zip((s.answer for s in steps), await answer(job, steps), strict=True))
+        judge = self._planner.judge(steps, self._second)
+        if judge is None:
+            answers = dict(zip((s.answer for s in steps), await answer(job, steps), strict=True))
+        else:
+            answers = await self._judged(job, judge, [step for step in steps if step != judge], answer)
         reached(State.ANSWERED)
         if ANALYSIS in job.wanted:
             answers[ANALYSIS] = await self._analysis(job, answers, answer, reached)
@@ -75,12 +99,25 @@ class Flow:
         """Return the answers of a job that is refused as a whole."""
         return self._planner.refused(job.wanted, error)
 
+    async def _judged(self, job: Job, judge: LocalStep, others: Sequence[LocalStep], answer: Round) -> dict[str, Answer]:
+        """Have the router's step answered before the others, which its verdict travels with; without one they go on all the same."""
+        judging = asyncio.ensure_future(answer(job, [judge]))
+        judging.add_done_callback(_seen)
+        try:
+            await asyncio.wait([judging], timeout=VERDICT_SHARE * (job.deadline - self._bus.now()))
+            verdict = verdict_in((await judging)[0]) if judging.done() else None
+            given = await answer(replace(job, verdict=verdict), others)
+            return {judge.answer: (await judging)[0], **{s.answer: one for s, one in zip(others, given, strict=True)}}
+        finally:
+            await end(judging)
+
     async def _analysis(self, job: Job, answers: Mapping[str, Answer], answer: Round, reached: Reached) -> Answer:
         match self._planner.analysis(job.address.data_class, answers):
             case Answer() as settled:
                 return settled
             case LocalStep() as summary:
-                return stand_in((await answer(job, [summary]))[0])
+                judged = replace(job, verdict=verdict_in(answers[COMPLEXITY]))
+                return stand_in((await answer(judged, [summary]))[0])
             case FrontierStep() as step:
                 given = await self.durable(job, [step], reached)
                 reached(State.ANALYSED)
@@ -146,6 +183,12 @@ class Flow:
             other = await self._holding.until_done(lambda: self._bus.read(subject))  # noqa: B023 - awaited here
             if other is not None and other.sequence < job.sequence and digest_of(other.body) != job.digest:
                 raise IdTaken
+
+
+def _seen(task: asyncio.Task[Sequence[Answer]]) -> None:
+    """Look at how a task ended: where the task that waits for it fails first, asyncio would complain that nobody did."""
+    if not task.cancelled():
+        task.exception()
 
 
 class _Bodies:

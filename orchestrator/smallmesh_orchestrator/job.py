@@ -6,7 +6,14 @@ from typing import Self
 
 from pydantic import JsonValue
 
-from smallmesh_contracts import Address, Lane, StepInput, Task, decode
+from smallmesh_contracts import Address, Lane, StepInput, Task, Verdict, Wire, decode
+
+
+class _Submitted(Wire):
+    """What of a submission agents may read. A verdict is the router's to give: one that a client wrote there is not read."""
+
+    text: str
+    instruction: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +32,7 @@ class Job:
         replay_of: To be echoed.
         sequence: Number of its submission; 0 for a run, which has none.
         seen_before: Whether an earlier delivery may have begun it.
+        verdict: The router's, once it is known and decides which model of an agent answers.
     """
 
     address: Address
@@ -38,6 +46,7 @@ class Job:
     replay_of: str | None = None
     sequence: int = 0
     seen_before: bool = False
+    verdict: Verdict | None = None
 
     @classmethod
     def of(  # noqa: PLR0913 - what a task does not say of itself
@@ -78,5 +87,8 @@ class Job:
         return self.sequence == 0
 
     def input(self) -> StepInput:
-        """Read what agents may read of it."""
-        return decode(StepInput, self.body)
+        """Read what agents may read of it, with the verdict."""
+        read = decode(_Submitted, self.body)
+        if self.verdict is None:
+            return StepInput(text=read.text, instruction=read.instruction)
+        return StepInput(text=read.text, instruction=read.instruction, verdict=self.verdict)

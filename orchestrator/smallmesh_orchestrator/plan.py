@@ -1,11 +1,11 @@
 """Which step comes next: pure, from the task, the catalogue and the answers so far."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from smallmesh.catalogue import Catalogue
-from smallmesh_contracts import AnalysisResult, Answer, ContractError, DataClass, ErrorCode, ErrorInfo, Evidence, Status
+from smallmesh_contracts import AnalysisResult, Answer, ContractError, DataClass, ErrorCode, ErrorInfo, Evidence, Status, Verdict
 from smallmesh_orchestrator.policy import Policy
 
 COMPLEXITY = "complexity"
@@ -56,6 +56,21 @@ class Planner:
             raise ContractError(ErrorCode.UNKNOWN_ANSWER, f"nobody gives {', '.join(unknown)}; there are: {known}")
         needed = dict.fromkeys((*wanted, COMPLEXITY) if ANALYSIS in wanted else wanted)
         return tuple(self._local(answer) for answer in needed if answer != ANALYSIS)
+
+    @staticmethod
+    def judge(steps: Sequence[LocalStep], second: Container[str]) -> LocalStep | None:
+        """Return the router's step, where it must run before the others: its verdict decides which model of an agent answers.
+
+        Args:
+            steps: The first ones, of which some may run before the others.
+            second: Names of the agents that have a second tier loaded.
+
+        Returns:
+            None where all may run at once: no other agent has a choice, or nobody wants a verdict.
+        """
+        if not any(step.agent in second and step.answer != COMPLEXITY for step in steps):
+            return None
+        return next((step for step in steps if step.answer == COMPLEXITY), None)
 
     def analysis(self, data_class: DataClass, answers: Answers) -> Step | Answer:
         """Return how the wanted analysis is to be had once the first steps are in, or what it is.
@@ -117,6 +132,14 @@ def stand_in(summary: Answer) -> Answer:
         return Answer(error=ErrorInfo(code=ErrorCode.INVALID_OUTPUT, message="the summary has no text that could stand in"))
     result = AnalysisResult(text=text, source=STAND_IN)
     return Answer(value=result.model_dump(mode="json"), provenance=summary.provenance)
+
+
+def verdict_in(answer: Answer) -> Verdict | None:
+    """Return the verdict that the router gave; None where it gave none that is known."""
+    try:
+        return Verdict(str((answer.value or {}).get("verdict")))
+    except ValueError:
+        return None
 
 
 def status_of(answers: Answers) -> Status:

@@ -25,6 +25,7 @@ from smallmesh_orchestrator.plan import Planner
 from smallmesh_orchestrator.policy import Policy
 from smallmesh_orchestrator.renewing import Renewals
 from smallmesh_orchestrator.runs import Runs
+from smallmesh_orchestrator.second_tiers import SecondTiers
 from smallmesh_orchestrator.submissions import ORIGIN, Submissions
 
 RENEWALS_A_WAIT = 3
@@ -54,7 +55,9 @@ async def _orchestrate(classes: tuple[DataClass, ...], life: Life, chosen: Setti
         arrivals = Arrivals(bus, on_gap=renewals.all_now)
         await arrivals.start(classes)
         stack.push_async_callback(arrivals.stop)
-        flow = Flow(bus, planner, arrivals)
+        tiers = SecondTiers(bus)
+        stack.push_async_callback(end, asyncio.create_task(tiers.keep_looking()))
+        flow = Flow(bus, planner, arrivals, second=tiers)
         leases = Leases(Submissions(bus, flow, arrivals), renewals)
         taking = [await bus.consume(consumer, leases.handle, slots=chosen.in_flight) for consumer in consumers]
         taking.append(await bus.consume(mover_consumer(), Mover(bus, planner.catalogue).handle, slots=MOVER_SLOTS))

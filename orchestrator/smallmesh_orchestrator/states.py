@@ -17,7 +17,9 @@ class State(StrEnum):
     """It publishes the others. Those that wait are refused a second time; those that have a result are not published."""
 
     AWAITING = "all steps published, results missing"
-    """It reads the results that are there and waits for the others. No step is computed twice."""
+    """It reads the results that are there and waits for the others. No step is computed twice. Where the router's step goes
+    before the others (an agent has a second tier), this and the state before come twice, and a replica that knows of no
+    second tier publishes all that is missing at once: what is there is used, whatever verdict it was asked with."""
 
     ANSWERED = "results in, nothing made of them"
     """It reads them. The plan is pure: the same answers lead to the same next step or terminal result."""

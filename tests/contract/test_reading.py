@@ -43,7 +43,9 @@ from smallmesh_contracts import (
     schemas,
 )
 
-PROVENANCE = Provenance(model_id="m", sha256="0" * 64, prompt_version="p", answered_by="ner", windows=2, waited_ms=0.5, worked_ms=9.25)
+PROVENANCE = Provenance(
+    model_id="m", sha256="0" * 64, tier="small", prompt_version="p", answered_by="ner", windows=2, waited_ms=0.5, worked_ms=9.25
+)
 ENTITY = Entity(start=0, end=4, text="Anna", type=EntityType.PERSON, confidence=0.9, source="rule")
 MONEY = Entity(start=0, end=2, text="$5", type=EntityType.MONEY, confidence=0.9, source="rule", value="5", currency="USD")
 ENTITIES = EntitiesResult(entities=(ENTITY,), read_by=("model", "rule"))
@@ -59,7 +61,7 @@ RESULT = TaskResult(
     digest="d",
     took_ms=12.5,
 )
-INPUT = StepInput(text="Anna", instruction="Who?")
+INPUT = StepInput(text="Anna", instruction="Who?", verdict=Verdict.MEDIUM)
 EVIDENCE = Evidence(agent="complexity_router", answer="complexity")
 VALUES: tuple[Wire, ...] = (
     Task(text="Anna\x00 \U0001f600", wanted=("entities",), instruction="Who?", timeout_s=3.0, metadata={"a": [1.5]}, replay_of="t-0"),
@@ -72,7 +74,7 @@ VALUES: tuple[Wire, ...] = (
     Step(digest="d", timeout_s=1.0, request=INPUT),
     EVIDENCE,
     EscalationStep(digest="d", timeout_s=1.0, request=INPUT, evidence=EVIDENCE),
-    SentimentRequest(text="a"),
+    SentimentRequest(text="a", verdict=Verdict.SIMPLE),
     LeftOut(kind="quote", characters=7),
     Span(start=0, end=1),
     SentimentResult(
@@ -191,3 +193,27 @@ def test_an_answer_without_such_a_value_is_a_typed_error(answer):
         answer.value_as(EntitiesResult)
 
     assert refused.value.info.code is ErrorCode.INVALID_REQUEST
+
+
+def test_without_a_verdict_a_step_is_what_it_was_before_there_were_any():
+    assert json.loads(StepInput(text="a").to_bytes()) == {"text": "a", "instruction": None}
+    assert "verdict" not in json.loads(SentimentRequest(text="a").to_bytes())
+
+
+@pytest.mark.parametrize("model", [StepInput, SentimentRequest, SummaryRequest])
+def test_a_verdict_of_a_later_version_is_none_to_a_reader_and_no_mistake_of_the_sender(model):
+    assert decode(model, b'{"text":"a","verdict":"hopeless"}').verdict is None
+    assert decode(model, b'{"text":"a","verdict":null}').verdict is None
+
+
+def test_whoever_makes_a_request_is_held_to_the_verdicts_there_are():
+    with pytest.raises(ValidationError, match="verdict"):
+        SentimentRequest.model_validate({"text": "a", "verdict": "hopeless"})
+
+
+def test_a_reader_from_before_verdicts_reads_a_step_that_has_one():
+    class Earlier(Wire):
+        text: str
+        instruction: str | None = None
+
+    assert decode(Earlier, INPUT.to_bytes()) == Earlier(text="Anna", instruction="Who?")

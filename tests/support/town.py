@@ -111,6 +111,8 @@ class Town:
         answers: What each agent says.
         about_text: Whether agents say which text they were given instead.
         worked: Who was given work, by name, in the order of their steps.
+        second: Who has a second tier loaded, by name.
+        verdicts: Which verdict each agent was last given with its work, by name.
         leases: How often each submission that came had been delivered.
     """
 
@@ -123,6 +125,8 @@ class Town:
         self.about_text = False
         self.held: dict[str, asyncio.Event] = {}
         self.worked: list[str] = []
+        self.second: set[str] = set()
+        self.verdicts: dict[str, str | None] = {}
         self.leases: list[int] = []
         self._ends: list[Callable[[], Awaitable[None]]] = []
         self._leases: list[Leases] = []
@@ -144,6 +148,7 @@ class Town:
             if answer in self.held:
                 await self.held[answer].wait()
             step = json.loads(delivery.body)
+            self.verdicts[name] = step["request"].get("verdict")
             given = Answer(value={"about": step["request"]["text"]}) if self.about_text else self.answers[answer]
             await self.bus.store(
                 subjects.result(subjects.address_of(delivery.subject), name, answer),
@@ -166,7 +171,7 @@ class Town:
         arrivals = Arrivals(self.bus, self.holding)
         await arrivals.start(DataClass)
         self._ends.append(arrivals.stop)
-        return Flow(self.bus, self.planner, arrivals, self.holding), arrivals
+        return Flow(self.bus, self.planner, arrivals, self.holding, self.second), arrivals
 
     async def orchestrate(
         self, *, renew_s: float | None = None, ack_wait_s: float = 30.0, max_deliveries: int = 20, slots: int = 8

@@ -4,7 +4,9 @@ import pytest
 
 from smallmesh.agent import Agent, Language
 from smallmesh.hosting.card import ModelCard
-from smallmesh.serving.answering import Answering, RulesHost, prompt_version
+from smallmesh.serving.answering import Answering
+from smallmesh.serving.hosts import RulesHost
+from smallmesh.serving.source import prompt_version
 from smallmesh_contracts import AgentRequest, AgentResult, ContractError, ErrorCode, Lane
 
 

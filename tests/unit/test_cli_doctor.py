@@ -129,6 +129,7 @@ AMISS = {
         (others(replica(), replica(sha256="b" * 64, pid="8")), W, "differ in sha256: aaaaaaaaaaaa, bbbbbbbbbbbb", "pid 8"),
         (others(replica(), replica(prompt_version="q")), W, "differ in prompt_version: p, q", "pid 7"),
         (others(replica(), replica(model_id="n")), W, "differ in model_id: m, n", "pid 7"),
+        (others(replica(), replica(next_model_id="large")), W, "differ in next_model_id: none, large", "pid 7 has none, pid 7 has large"),
     ],
     "versions": [(others(replica(version="0.9")), W, "ner runs smallmesh 0.9, here is 1.0", "one version")],
     "backlog": [

@@ -140,6 +140,8 @@ def test_an_error_is_shown_with_its_code():
 
 def test_provenance_tells_what_is_not_told_already():
     assert provenance_text(provenance(windows=3)).plain == "ner-q8 · prompt a1b2 · language en · 3 windows · 97 ms"
+    assert provenance_text(provenance(tier="embedded")).plain == provenance_text(provenance()).plain
+    assert provenance_text(provenance(tier="medium")).plain.startswith("ner-q8 · tier medium · prompt a1b2")
     assert provenance_text(provenance(waited_ms=250.0), "entities", "en").plain == (
         "by ner · ner-q8 · prompt a1b2 · 97 ms · after 250 ms of waiting"
     )

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from smallmesh.hosting.engine import BatchingEngine, Prompt
+from smallmesh.hosting.engine.runs import Generating
+from smallmesh.hosting.engine.scheduler import Scheduler
 from smallmesh_contracts import ContractError, ErrorCode, Lane
 from tests.support.fake_decoder import FakeDecoder, FakeVocabulary
 from tests.support.patience import until
@@ -355,3 +357,17 @@ async def test_a_model_that_cannot_be_loaded_says_so_at_the_start():
 
     with pytest.raises(RuntimeError, match="no such file"):
         await BatchingEngine(load, "test").start()
+
+
+@pytest.mark.parametrize(("seconds", "rows"), [(4.0, [128, 32, 32]), (0.5, [128, 256, 256]), (0.001, [128, 256, 512])])
+def test_a_pass_reads_as_much_of_a_prompt_as_the_model_can_in_a_second(seconds, rows):
+    decoder = FakeDecoder(n_ctx=2000, n_batch=512)
+    scheduler = Scheduler(decoder)
+    scheduler.add(Generating(prompt("x" * 1500), decoder.vocabulary, INTERACTIVE, most=1))
+
+    read = []
+    for _ in rows:
+        read.append(len(scheduler.compose()))
+        scheduler.conclude(decoder.decode([row for _, one in scheduler.passing for row in one]), seconds * read[-1] / 128)
+
+    assert read == rows

@@ -8,7 +8,8 @@ import pytest
 from smallmesh.agent import Agent, Language, Usage, WindowScores
 from smallmesh.evaluation.answers import Counted
 from smallmesh.evaluation.child import peak_mb, resident_mb
-from smallmesh.serving.answering import Answering, RulesHost
+from smallmesh.serving.answering import Answering
+from smallmesh.serving.hosts import RulesHost
 from smallmesh.testing.stub_model import StubModel
 from smallmesh_contracts import AgentRequest, ErrorCode, Lane, SentimentResult
 

@@ -52,7 +52,7 @@ async def test_a_setting_changes_the_prompt_version(tmp_path, monkeypatch):
     monkeypatch.setenv("SMALLMESH_COUNTING_LIMIT", "5")
 
     async with hosted(AgentFolder(Counting(), tmp_path)) as after:
-        assert after.prompt_version != before.prompt_version
+        assert after.first.prompt_version != before.first.prompt_version
 
 
 async def test_a_wrong_setting_is_named(tmp_path, monkeypatch):

@@ -15,8 +15,9 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from smallmesh.agent import Agent
 from smallmesh.bus import Call
-from smallmesh.serving.answering import Answering, RulesHost
+from smallmesh.serving.answering import Answering
 from smallmesh.serving.asking import ask_service
+from smallmesh.serving.hosts import RulesHost
 from smallmesh.telemetry import configure_logs, configure_traces, current_trace_id, inject, logger, names, span, traces
 from smallmesh_contracts import AgentRequest, AgentResult, Answer, Lane, Task, decode, subjects
 from tests.support.town import Town

@@ -3,6 +3,8 @@
 from smallmesh.bus.port import Bus, ServiceInfo
 
 ROUNDS = 5
+NEXT_MODEL_ID, NEXT_TIER = "next_model_id", "next_tier"
+"""Keys under which a replica says of itself that it has a second model loaded, for what is harder."""
 
 
 async def all_replicas(bus: Bus, wait_s: float) -> tuple[ServiceInfo, ...]:

@@ -45,13 +45,14 @@ def write(folder: Path, found: Measured) -> Path:
 
 async def _measure(found: AgentFolder, cases: list[Labelled]) -> Measured:
     async with hosted(found) as answering:
-        if not isinstance(answering.host, InstructModel):
+        first = answering.first
+        if not isinstance(first.host, InstructModel):
             msg = (
-                f"{answering.model_id} serves for {found.agent.name}, and its probabilities are calibrated in its file; "
+                f"{first.model_id} serves for {found.agent.name}, and its probabilities are calibrated in its file; "
                 f"this is for instruct models: smallmesh models use {found.agent.name} small"
             )
             raise ModelError(msg)
-        return await calibrate(found.agent, answering.host, cases)
+        return await calibrate(found.agent, first.host, cases)
 
 
 def _labelled(found: AgentFolder, cases: tuple[Case, ...]) -> Iterator[Labelled]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, JsonValue
@@ -9,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from smallmesh.agent import Language, Model, Usage
 from smallmesh.hosting.card import ModelCard
 from smallmesh.retry import error_of
-from smallmesh.serving.answering import Answering, Host
+from smallmesh.serving.answering import Answering
+from smallmesh.serving.hosts import Host
 from smallmesh_contracts import ErrorInfo, Lane, limits
 
 BUDGET_S = 60.0
@@ -95,9 +97,10 @@ class Counted:
     def __init__(self, answering: Answering) -> None:
         """Answer through ``answering``, whose model ports are counted from now on."""
         self._answering = answering
-        self._host = _CountingHost(answering.host)
-        answering.host = self._host
-        self.served = Served(model_id=answering.model_id, sha256=answering.sha256, prompt_version=answering.prompt_version)
+        first = answering.first
+        self._host = _CountingHost(first.host)
+        answering.first = replace(first, host=self._host)
+        self.served = Served(model_id=first.model_id, sha256=first.sha256, prompt_version=first.prompt_version)
 
     async def answer(self, body: bytes) -> Outcome:
         """Answer one request; every failure is an outcome."""
@@ -123,6 +126,10 @@ class _CountingHost:
     @property
     def card(self) -> ModelCard | None:
         return self._host.card
+
+    @property
+    def template_sha256(self) -> str | None:
+        return self._host.template_sha256
 
     @property
     def passes(self) -> int:

@@ -11,6 +11,7 @@ CARD_FILE = "model.toml"
 EMBEDDED = "embedded"
 """The tier that lies in the agent's folder, and serves unless another was chosen."""
 _SHA256 = "^[0-9a-f]{64}$"
+_TIER = "^[a-z][a-z0-9_-]{0,31}$"
 _RESTORE = {
     "encoder": "restore it (git checkout -- FILE) or train it again (scripts/train)",
     "instruct": "restore it, or pull it again (smallmesh models pull AGENT)",
@@ -48,6 +49,7 @@ class ModelCard(_Described):
 
     Attributes:
         id: Named in every answer as ``model_id``.
+        tier: Its place on the agent's ladder.
         file: The GGUF, relative to the agent's folder; of a tier, to the folder that it was pulled into.
         sha256: Of that file. A file with another one is never loaded.
         engine: How it answers: an encoder gives scores and vectors, an instruct model generates.
@@ -62,6 +64,7 @@ class ModelCard(_Described):
         languages: What the model was trained on, ISO 639-1.
     """
 
+    tier: Annotated[str, Field(pattern=_TIER)] = EMBEDDED
     file: Annotated[str, Field(min_length=1)]
     sha256: Annotated[str, Field(pattern=_SHA256)]
     engine: Literal["encoder", "instruct"]
@@ -88,7 +91,7 @@ class Tier(_Described):
         size_bytes: Of the file, to be told before it is pulled.
     """
 
-    tier: Annotated[str, Field(pattern="^[a-z][a-z0-9_-]{0,31}$")]
+    tier: Annotated[str, Field(pattern=_TIER)]
     engine: Literal["instruct"]
     repository: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")]
     revision: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")] = "main"

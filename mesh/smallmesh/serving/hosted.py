@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from smallmesh.catalogue import AgentFolder, CatalogueError
-from smallmesh.hosting.ladder.in_use import card_in_use
-from smallmesh.serving.answering import Answering, RulesHost
+from smallmesh.hosting.card import ModelCard
+from smallmesh.hosting.ladder.in_use import card_in_use, next_card_in_use
+from smallmesh.serving.answering import Answering
+from smallmesh.serving.hosts import RulesHost
 from smallmesh.settings import Settings, agent_settings
 from smallmesh_contracts.decode import explain
 
@@ -17,14 +20,16 @@ if TYPE_CHECKING:
     from smallmesh.hosting.instruct.model import InstructModel
     from smallmesh.hosting.model import HostedModel
 
+    AnyHost = RulesHost | HostedModel | InstructModel
+
 
 @asynccontextmanager
 async def hosted(found: AgentFolder) -> AsyncIterator[Answering]:
-    """Answer for one agent: its settings applied, its rules and its model loaded; freed at the end.
+    """Answer for one agent: its settings applied, its rules and its models loaded; freed at the end.
 
     Raises:
         CatalogueError: A setting of the agent's is wrong.
-        ModelError: Its model is missing, altered or cannot be loaded.
+        ModelError: One of its models is missing, altered or cannot be loaded.
     """
     agent = found.agent
     try:
@@ -32,18 +37,25 @@ async def hosted(found: AgentFolder) -> AsyncIterator[Answering]:
     except ValidationError as error:
         msg = f"a SMALLMESH_{agent.name.upper()}_… setting is wrong: {explain(error)}"
         raise CatalogueError(msg) from error
-    host = _host(found)
-    await asyncio.to_thread(agent.prepare)
+    chosen = Settings()
+    async with AsyncExitStack() as stack:
+        first = _host(card_in_use(found.folder, chosen), found)
+        await asyncio.to_thread(agent.prepare)
+        await _start(first, stack)
+        in_use = next_card_in_use(found.folder, chosen)  # asked now: memory is judged by what the first one left
+        following = None if in_use is None else _host(in_use, found)
+        if following is not None:
+            await _start(following, stack)
+        yield Answering(agent, first, found.folder, following)
+
+
+async def _start(host: "AnyHost", stack: AsyncExitStack) -> None:
     await host.start()
-    try:
-        yield Answering(agent, host, found.folder, template=host.template_sha256)
-    finally:
-        await host.stop()
+    stack.push_async_callback(host.stop)
 
 
-def _host(found: AgentFolder) -> "RulesHost | HostedModel | InstructModel":
-    """Return what answers for an agent: the card of its model in use alone decides."""
-    in_use = card_in_use(found.folder, Settings())
+def _host(in_use: tuple[ModelCard, Path] | None, found: AgentFolder) -> "AnyHost":
+    """Return what answers for an agent: the card of a model in use alone decides."""
     if in_use is None:
         return RulesHost()
     card, folder = in_use

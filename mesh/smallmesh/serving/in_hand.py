@@ -28,6 +28,7 @@ class Held:
         state: Where it is.
         deadline: When its budget is used up, in seconds of the broker's clock.
         digest: Of the submitted body, once it is read.
+        movement: Of the model that answers it, where that is not the first of the process.
     """
 
     def __init__(self, delivery: Delivery) -> None:
@@ -36,6 +37,7 @@ class Held:
         self.state = StepState.TAKEN
         self.deadline = math.inf
         self.digest: str | None = None
+        self.movement: Movement | None = None
         self._task: asyncio.Task[object] | None = None
         self._cancelling = 0
         self._why: Exception | None = None
@@ -84,14 +86,24 @@ class InHand:
     One ticker gives the signs of life of all: most steps end before the first is due, so a timer for each would be work for nothing.
     """
 
-    def __init__(self, bus: Bus, movement: Movement | None = None) -> None:
-        """Hold nothing yet; ``movement`` is that of the model which answers, where there is one."""
-        self.movement = movement or Movement()
+    def __init__(self, bus: Bus, *movements: Movement) -> None:
+        """Hold nothing yet; ``movements`` are those of the models which answer, where there are any."""
+        self.movements = movements or (Movement(),)
         self.announced = Announcements()
         self._bus = bus
         self._held: dict[int, Held] = {}
         self._doubtful: set[Held] = set()
         self._looking: asyncio.Task[None] | None = None
+
+    @property
+    def movement(self) -> Movement:
+        """That of the model which answers, unless a step says which other one does."""
+        return self.movements[0]
+
+    @property
+    def stuck(self) -> bool:
+        """Whether one of the models will not move any more."""
+        return any(movement.stuck for movement in self.movements)
 
     def take(self, delivery: Delivery) -> Held | None:
         """Take a message in hand; None where it is in hand already, by an earlier delivery that decides its fate."""
@@ -125,11 +137,12 @@ class InHand:
         self._look_at(self._held.values())
 
     async def beat(self, every_s: float, stuck: Callable[[], None] = lambda: None) -> None:
-        """Give signs of life for as long as this runs; call ``stuck`` where the model will not move any more."""
+        """Give signs of life for as long as this runs; call ``stuck`` where a model will not move any more."""
         while True:
             await asyncio.sleep(every_s)
-            self.movement.look()
-            if self.movement.stuck:
+            for movement in self.movements:
+                movement.look()
+            if self.stuck:
                 stuck()
             self._look_at(self._held.values())  # the announcement may have been missed
             for held in list(self._held.values()):
@@ -139,7 +152,8 @@ class InHand:
 
     def _lives(self, held: Held) -> bool:
         """Tell whether a step gets on: it waits for no model, or for one that moves; and nobody waits longer than its budget."""
-        return (held.state is not StepState.ANSWERING or self.movement.moves) and self._bus.now() < held.deadline
+        movement = held.movement or self.movement
+        return (held.state is not StepState.ANSWERING or movement.moves) and self._bus.now() < held.deadline
 
     def _look_at(self, doubtful: Iterable[Held]) -> None:
         self._doubtful.update(doubtful)

@@ -8,6 +8,7 @@ import smallmesh
 from smallmesh.bus import Consumer, ServiceSpec, Subscription
 from smallmesh.bus.layout import escalation_consumers, step_consumers
 from smallmesh.bus.nats import NatsBus
+from smallmesh.bus.replicas import NEXT_MODEL_ID, NEXT_TIER
 from smallmesh.catalogue import AgentFolder, Catalogue, CatalogueError, ServiceFolder
 from smallmesh.frontier.build import build_frontier
 from smallmesh.retry import RetryPolicy
@@ -15,7 +16,7 @@ from smallmesh.serving.answering import Answering
 from smallmesh.serving.asking import ask_service
 from smallmesh.serving.hosted import hosted
 from smallmesh.serving.in_hand import InHand
-from smallmesh.serving.movement import HEARTBEATS_A_WAIT, Movement
+from smallmesh.serving.movement import HEARTBEATS_A_WAIT
 from smallmesh.serving.process import Life, announce, run_process
 from smallmesh.serving.workers import agent_worker, escalation_worker
 from smallmesh.settings import Settings, settings
@@ -55,16 +56,8 @@ async def _agent(found: AgentFolder, life: Life, chosen: Settings) -> None:
     async with AsyncExitStack() as stack:
         answering = await stack.enter_async_context(hosted(found))
         bus = await _connected(agent.name, life, chosen, stack)
-        movement = Movement(lambda: answering.host.turn)
-        in_hand = InHand(bus, movement)
-
-        def stuck() -> None:
-            if not life.ending:
-                logger().error("model_stuck", model_id=answering.model_id)
-            life.fail("the model does not move any more")
-            answering.host.abandon(ContractError(ErrorCode.UNAVAILABLE, "the model does not move any more; this replica ends"))
-
-        _beat(in_hand, chosen, stack, stuck)
+        in_hand = InHand(bus, *(source.movement for source in answering.sources))
+        _beat(in_hand, chosen, stack, lambda: _stuck(answering, life))
         stack.push_async_callback((await in_hand.watch()).stop)
         worker = agent_worker(answering, bus, _retry(chosen), in_hand)
         consumers = step_consumers(agent.name, chosen.step_ack_wait_s)
@@ -75,7 +68,7 @@ async def _agent(found: AgentFolder, life: Life, chosen: Settings) -> None:
             stack.push_async_callback(taking.stop)
             doors.append(taking)
         asks = ask_service(answering, smallmesh.__version__, _told(answering), GRACEFUL_S)
-        doors.append(await announce(asks, bus, chosen, stack, lambda: {"model": not movement.stuck}))
+        doors.append(await announce(asks, bus, chosen, stack, lambda: {"model": not in_hand.stuck}))
         await life.ended()
         await asyncio.gather(*(door.stop() for door in doors))  # at once: each may take as long as GRACEFUL_S
 
@@ -112,15 +105,28 @@ async def _connected(name: str, life: Life, chosen: Settings, stack: AsyncExitSt
 
 def _told(answering: Answering) -> dict[str, str]:
     """Return what an agent says of itself in ``$SRV.INFO``."""
-    agent = answering.agent
+    agent, first, following = answering.agent, answering.first, answering.next
     return {
         "answer": agent.answer,
-        "model_id": answering.model_id,
-        "sha256": answering.sha256 or "",
-        "prompt_version": answering.prompt_version,
+        "model_id": first.model_id,
+        "sha256": first.sha256 or "",
+        "tier": first.tier or "",
+        "prompt_version": first.prompt_version,
+        **({NEXT_MODEL_ID: following.model_id, NEXT_TIER: following.tier or ""} if following else {}),
         "request_schema": f"{subjects.ROOT}.{agent.request.__name__}",
         "result_schema": f"{subjects.ROOT}.{agent.result.__name__}",
     }
+
+
+def _stuck(answering: Answering, life: Life) -> None:
+    """End a process one of whose models does not move any more; what the other one has in hand may be finished."""
+    why = "the model does not move any more"
+    for source in answering.sources:
+        if source.movement.stuck:
+            if not life.ending:
+                logger().error("model_stuck", model_id=source.model_id)
+            source.host.abandon(ContractError(ErrorCode.UNAVAILABLE, f"{why}; this replica ends"))
+    life.fail(why)
 
 
 def _beat(in_hand: InHand, chosen: Settings, stack: AsyncExitStack, stuck: Callable[[], None] = lambda: None) -> None:

@@ -27,14 +27,16 @@ def agent_worker(answering: Answering, bus: Bus, retry: RetryPolicy, in_hand: In
 
     async def respond(held: Held, step: Step, left_s: float) -> Answer:
         body, lane = step.request.model_dump_json().encode(), subjects.lane_of(held.delivery.subject)
-        async with _heard(held, lane) as on_text:
+        source = answering.source(step.request.verdict)
+        held.movement = source.movement
+        async with _heard(held, lane, writes=source.host.writes) as on_text:
             return await answering.answer(
                 body, lane, budget_s=left_s, waited_ms=_waited_ms(bus, held), address=held.address, on_text=on_text
             )
 
-    def _heard(held: Held, lane: Lane) -> AbstractAsyncContextManager[Callable[[str], None] | None]:
+    def _heard(held: Held, lane: Lane, *, writes: bool) -> AbstractAsyncContextManager[Callable[[str], None] | None]:
         """Pass on what is written, where the model writes and somebody may be waiting."""
-        if not answering.host.writes or lane is not Lane.INTERACTIVE:
+        if not writes or lane is not Lane.INTERACTIVE:
             return nullcontext()
         return streamed(bus, held.address_or_fail, agent.answer)
 

@@ -69,11 +69,13 @@ def _table(found: "list[ServiceInfo]", width: int) -> "Table":
 
 
 def _cells(one: "ServiceInfo") -> list[str]:
+    from smallmesh.bus.replicas import NEXT_MODEL_ID  # noqa: PLC0415
     from smallmesh.cli.output import printable  # noqa: PLC0415
 
     told = {name: printable(value) for name, value in one.metadata.items()}
     gives = told.get("answer") or told.get("classes", "").replace(",", ", ")
-    served = (told.get("model_id", ""), told.get("sha256", "")[:12], told.get("prompt_version", ""))
+    models = " + ".join(one for one in (told.get("model_id", ""), told.get(NEXT_MODEL_ID, "")) if one)
+    served = (models, told.get("sha256", "")[:12], told.get("prompt_version", ""))
     return [printable(one.name), gives, *served, printable(one.version), told.get("replica", ""), told.get("health", "")]
 
 

@@ -8,7 +8,7 @@ import typer
 from smallmesh.cli.completing import complete_agents
 from smallmesh.cli.exits import Exit
 from smallmesh.cli.options import AsJson, File, Instruction, Nats, Text, read_text
-from smallmesh_contracts import Answer, ContractError, ErrorCode, StepInput, decode, limits, subjects
+from smallmesh_contracts import Answer, ContractError, ErrorCode, StepInput, Verdict, decode, limits, subjects
 from smallmesh_contracts.address import Lane
 
 EXAMPLES = (
@@ -16,6 +16,7 @@ EXAMPLES = (
     ("smallmesh ask ner --file letter.txt", "the letter with its entities marked, and their normal forms"),
     ("pdftotext report.pdf - | smallmesh ask summarizer -", "the text from a pipe"),
     ("smallmesh ask complexity_router 'We were sued.' --instruction 'What are our options?'", "the router judges text and instruction"),
+    ("smallmesh ask sentiment --verdict medium 'Fine, if you like waiting.'", "the agent's second model, where one is loaded"),
     ("smallmesh ask summarizer --json 'First. Second. Third.'", "the whole answer with its provenance, for a program"),
 )
 
@@ -31,6 +32,9 @@ def command(  # noqa: PLR0913 - its options
     text: Text = None,
     file: File = None,
     instruction: Instruction = None,
+    verdict: Annotated[
+        Verdict | None, typer.Option(help="How hard it is: `medium` is for the agent's second model, where it has one.", show_default=False)
+    ] = None,
     timeout: Annotated[float, typer.Option(metavar="SECONDS", min=0.001, help="How long to wait.")] = limits.TIMEOUT_S[Lane.INTERACTIVE],
     nats: Nats = None,
     as_json: AsJson = False,
@@ -41,7 +45,7 @@ def command(  # noqa: PLR0913 - its options
     where they stand in the text; of a long text, only what stands around them.
     """
     given = read_text(text, file)
-    body = StepInput(text=given, instruction=instruction).to_bytes()
+    body = StepInput(text=given, instruction=instruction, verdict=verdict).to_bytes()
     answer = asyncio.run(_ask(agent, body, timeout, nats))
     _show(answer, given, as_json=as_json)
     if answer.error is not None:

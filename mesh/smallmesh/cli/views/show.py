@@ -7,6 +7,7 @@ from typing import Any
 from rich.text import Text
 
 from smallmesh.cli.output import printable
+from smallmesh.hosting.card import EMBEDDED
 from smallmesh_contracts import (
     AgentResult,
     AnalysisResult,
@@ -140,6 +141,7 @@ def provenance_text(provenance: Provenance, name: str = "", language: str = "") 
     parts = (
         f"by {by}" if name and by != name else "",
         provenance.model_id,
+        f"tier {provenance.tier}" if provenance.tier not in (None, EMBEDDED) else "",
         f"prompt {provenance.prompt_version}",
         f"language {provenance.language}" if provenance.language != language else "",
         f"{provenance.windows} windows" if provenance.windows > 1 else "",

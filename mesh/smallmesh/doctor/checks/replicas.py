@@ -4,10 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from smallmesh.bus import ServiceInfo
+from smallmesh.bus.replicas import NEXT_MODEL_ID
 from smallmesh.doctor.facts import Facts
 from smallmesh.doctor.findings import Check, Finding
 
-SAME = ("model_id", "sha256", "prompt_version")
+SAME = ("model_id", "sha256", "prompt_version", NEXT_MODEL_ID)
 """What decides an answer: replicas that differ in it answer the same text differently."""
 _SHOWN = 12
 

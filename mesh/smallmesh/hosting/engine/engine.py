@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -179,10 +180,11 @@ class BatchingEngine:
         with self._changed:
             self._passing = [run for run, _ in scheduler.passing]
             self.turn = self.passes
+        began = time.monotonic()
         outcome = decoder.decode(rows)
         with self._changed:
             self._passing = []
-        scheduler.conclude(outcome)
+        scheduler.conclude(outcome, time.monotonic() - began)
         self.passes += 1
         self.turn = None
 

@@ -10,6 +10,11 @@ from smallmesh_contracts import ContractError, ErrorCode, Lane
 
 BESIDE = 64
 """Tokens of prompts that one pass reads beside texts that are being written: their next tokens wait for it."""
+PASS_S = 1.0
+"""How long a pass may take that reads prompts. Another request waits for it, and a model that moves less often counts as stuck."""
+LEAST_ROWS = 32
+FIRST_ROWS = 128
+"""Of the first pass, before anybody knows how quick the model is here."""
 
 
 class Scheduler:
@@ -25,6 +30,7 @@ class Scheduler:
         self._room = Room(decoder)
         self._waiting: dict[Lane, deque[Run]] = {lane: deque() for lane in Lane}
         self._active: list[Run] = []
+        self._most_rows = min(FIRST_ROWS, decoder.n_batch)
         self.passing: list[tuple[Run, list[Row]]] = []
 
     @property
@@ -47,8 +53,8 @@ class Scheduler:
         self.passing = self._shared_out()
         return [row for _, rows in self.passing for row in rows]
 
-    def conclude(self, outcome: Outcome) -> None:
-        """Go on after a pass: its rows are evaluated, or will be again."""
+    def conclude(self, outcome: Outcome, seconds: float) -> None:
+        """Go on after a pass that took some seconds: its rows are evaluated, or will be again."""
         if outcome is Outcome.NO_ROOM:
             run, _ = self.passing[-1]
             run.fail(ContractError(ErrorCode.MODEL_FAILED, "the model's context has no room that was reckoned with"))
@@ -59,6 +65,7 @@ class Scheduler:
                 if not run.finished:
                     run.evaluated(rows, logits[start : start + wanted])
                 start += wanted
+            self._measure(sum(len(rows) for _, rows in self.passing), seconds)
         self.passing = []
         self._let_go()
 
@@ -118,11 +125,17 @@ class Scheduler:
 
     # ------------------------------------------------------------ what is evaluated
 
+    def _measure(self, rows: int, seconds: float) -> None:
+        """Learn from a pass how many rows the next may have; from a small one nothing, which takes long for its size."""
+        if rows >= LEAST_ROWS:
+            fit = int(rows * PASS_S / max(seconds, 1e-6))
+            self._most_rows = min(max(LEAST_ROWS, fit), self._decoder.n_batch, 2 * self._most_rows)
+
     def _shared_out(self) -> list[tuple[Run, list[Row]]]:
         first = [run for run in self._active if run.lane is Lane.INTERACTIVE] or self._active
         writing, reading = [run for run in first if run.generating], [run for run in first if not run.generating]
         shares = list(self._rows(writing, self._decoder.n_batch))
-        left = self._decoder.n_batch - sum(len(rows) for _, rows in shares)
+        left = max(self._most_rows - sum(len(rows) for _, rows in shares), 0)
         shares += self._rows(reading, min(left, BESIDE) if shares else left)
         return shares
 

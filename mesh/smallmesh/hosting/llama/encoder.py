@@ -43,6 +43,11 @@ class Encoder:
         self._first = int(llama_cpp.llama_vocab_bos(self._vocab))
         self._last = int(llama_cpp.llama_vocab_sep(self._vocab))
         self.n_embd = int(llama_cpp.llama_model_n_embd(self._model))
+        self._ids: Any = (llama_cpp.llama_token * window)(self._first)
+        # Every token is an output; without the marks llama.cpp warns on each call and sets them itself.
+        self._marks: Any = (ctypes.c_int8 * window)(*([1] * window))
+        self._batch: Any = llama_cpp.llama_batch_get_one(self._ids, window)
+        self._batch.logits = self._marks
         self.labels = self._read_labels() if pooling == "rank" else ()
 
     def _open(self, pooling: Pooling, n_threads: int, window: int) -> Any:
@@ -122,11 +127,10 @@ class Encoder:
         count = len(tokens) + _SPECIALS
         if count > self.window:
             raise ValueError(f"{count} tokens do not fit the window of {self.window}")
-        ids = (llama_cpp.llama_token * count)(self._first, *tokens, self._last)
-        batch = llama_cpp.llama_batch_get_one(ids, count)
-        # Every token is an output; without the marks llama.cpp warns on each call and sets them itself.
-        batch.logits = (ctypes.c_int8 * count)(*([1] * count))
-        status = llama_cpp.llama_encode(self._context, batch)
+        self._ids[1 : count - 1] = tokens
+        self._ids[count - 1] = self._last
+        self._batch.n_tokens = count
+        status = llama_cpp.llama_encode(self._context, self._batch)
         if status != 0:
             raise RuntimeError(f"llama.cpp failed with status {status} on {count} tokens")
         return count
@@ -135,4 +139,6 @@ class Encoder:
     def _copy(pointer: Any, size: int) -> NDArray[np.float32]:
         if not pointer:
             raise RuntimeError("llama.cpp returned no values")
-        return np.ctypeslib.as_array(pointer, shape=(size,)).astype(np.float32, copy=True)
+        values = np.empty(size, np.float32)
+        ctypes.memmove(values.ctypes.data, pointer, values.nbytes)
+        return values
