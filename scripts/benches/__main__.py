@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any
@@ -133,6 +134,20 @@ def inference(  # noqa: PLR0913 - one option each
     report = _show(measure(wanted), as_json=as_json)
     if plot is not None:
         plot.write_text(svg(report.as_dict()), encoding="utf-8")
+
+
+@app.command()
+def encoders(
+    *,
+    rounds: Annotated[int, typer.Option(help="Rounds in which every contestant has its turn.")] = 15,
+    rivals: Annotated[str, typer.Option(metavar="PYTHON", help="Interpreter that has torch, onnxruntime and gguf.")] = sys.executable,
+    threads: Annotated[bool, typer.Option(help="Measure processes and threads, too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Measure the shipped encoders beside torch and onnxruntime on the same weights, and what replicas of one share."""
+    from scripts.benches.encoders.bench import Wanted, measure  # noqa: PLC0415 - llama.cpp is loaded by this benchmark only
+
+    _show(measure(Wanted(rounds, rivals, threads=threads, quiet=as_json)), as_json=as_json)
 
 
 def _show(measuring: Coroutine[Any, Any, Report], *, as_json: bool) -> Report:
