@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from smallmesh.agent import Language, TaggedWord, Usage, WindowScores
 from smallmesh.hosting.card import ModelCard, ModelError, verified_file
+from smallmesh.hosting.languages import Languages
 from smallmesh.hosting.sentences import Span, split_sentences
 from smallmesh.hosting.tagging import TagHead
 from smallmesh.hosting.thread import ModelThread
 from smallmesh.hosting.windows import Window, Windower
-from smallmesh.language import Detector
 from smallmesh.telemetry import logger
 from smallmesh_contracts import ContractError, ErrorCode, Lane
 
@@ -55,7 +55,7 @@ class HostedModel:
         """Prepare; :meth:`start` verifies, loads and warms up."""
         self.card = card
         self.n_embd = 0
-        self._detector: Detector | None = None
+        self._languages = Languages(card.languages)
         self._folder = folder
         self.thread: ModelThread[_Loaded] = ModelThread(self._load, card.id)
 
@@ -65,7 +65,7 @@ class HostedModel:
         Raises:
             ModelError: The file is missing, altered or cannot be loaded.
         """
-        self._detector = Detector()
+        self._languages.load()
         await self.thread.start()
         reader = self.reader(Lane.INTERACTIVE, Usage())
         if self.card.pooling == "rank":
@@ -101,10 +101,7 @@ class HostedModel:
 
     def language_of(self, text: str) -> Language:
         """Return a text's language, and whether the model supports it."""
-        if self._detector is None:
-            return Language()
-        found = self._detector.detect(text)
-        return Language(found.code, supported=found.code in self.card.languages) if found.certain else Language()
+        return self._languages.of(text)
 
     def reader(
         self,

@@ -9,8 +9,8 @@ from smallmesh.hosting.card import ModelCard, ModelError, verified_file
 from smallmesh.hosting.instruct.opened import OpenedEngine, OpenEngine
 from smallmesh.hosting.instruct.prepared import Prepared, prepare
 from smallmesh.hosting.instruct.reader import InstructReader
+from smallmesh.hosting.languages import Languages
 from smallmesh.hosting.prompts.pack import TEXT, PromptPack, load_pack
-from smallmesh.language import Detector
 from smallmesh.telemetry import logger
 from smallmesh_contracts import Lane
 
@@ -33,7 +33,7 @@ class InstructModel:
         self._folder = folder
         self._prompts = prompts
         self._open_engine = open_engine or _llama
-        self._detector: Detector | None = None
+        self._languages = Languages(card.languages)
         self._engine: OpenedEngine | None = None
         self._prepared: Prepared | None = None
 
@@ -44,7 +44,7 @@ class InstructModel:
             ModelError: The file is missing, altered or cannot be loaded; the prompt pack or the chat template is missing or not
                 valid; or they do not fit each other.
         """
-        self._detector = Detector()
+        self._languages.load()
         pack = load_pack(self._prompts)
         path = await asyncio.to_thread(verified_file, self.card, self._folder)
         self._engine = engine = self._open_engine(self.card, path)
@@ -101,10 +101,7 @@ class InstructModel:
 
     def language_of(self, text: str) -> Language:
         """Return a text's language, and whether the model supports it."""
-        if self._detector is None:
-            return Language()
-        found = self._detector.detect(text)
-        return Language(found.code, supported=found.code in self.card.languages) if found.certain else Language()
+        return self._languages.of(text)
 
     def reader(
         self,
