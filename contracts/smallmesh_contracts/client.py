@@ -124,9 +124,10 @@ class Client:
                 or ``unavailable``, after the retries.
         """
         address = Address(self._tenant, self._class, task_id or uuid.uuid4().hex)
-        body = _body(task)
+        body, headers = _body(task), {**_FIRST_ONLY, **_headers(traceparent)}
+        self._check_fits(body, headers)  # before it is read again: it may be of any size
         decode_task(body, address, lane)
-        await self._store(subjects.submit(lane, address), body, {**_FIRST_ONLY, **_headers(traceparent)})
+        await self._store(subjects.submit(lane, address), body, headers)
         return Submission(address.task_id, digest_of(body))
 
     async def result(
@@ -182,6 +183,7 @@ class Client:
                 where nobody answers, ``expired`` where it took longer than ``timeout_s`` seconds.
         """
         body = _body(request)
+        self._check_fits(body, {})
         decode(AgentRequest, body)
         return decode(Answer, await self._call(subjects.ask(agent), body, timeout_s, traceparent))
 
@@ -192,13 +194,13 @@ class Client:
             ContractError: What is wrong with the task, before it is sent; ``unavailable`` where nobody answers.
         """
         body = _body(task)
+        self._check_fits(body, {})
         checked = decode_task(body, Address(self._tenant, self._class, "run"), Lane.INTERACTIVE, names_id=False)
         timeout_s = checked.budget_s(Lane.INTERACTIVE) + RUN_GRACE_S
         return decode(TaskResult, await self._call(subjects.run(self._tenant, self._class), body, timeout_s, traceparent))
 
     async def _store(self, subject: str, body: bytes, headers: dict[str, str]) -> None:
         give_up = time.monotonic() + RETRY_S
-        self._check_fits(body, headers)
         while True:
             try:
                 await self._js.publish(subject, body, headers=headers)
