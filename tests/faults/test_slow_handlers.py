@@ -51,20 +51,20 @@ def permitted(brisk):
 
 
 async def test_work_that_gets_on_stays_in_hand_for_five_ack_waits_and_is_done_once(brisk, characters_a_second, outcome):
-    address, text = new_address(), long_text(int(characters_a_second * LONG_S))
     slowly = Task(text=f"Slowly windows:{int(LONG_S / WINDOW_S)}x{WINDOW_S}", wanted=(VERDICT,))
-
-    read_s, judged_s = await asyncio.gather(
-        redelivers_nothing(brisk, READER, address, Task(text=text, wanted=(READER,))),
-        redelivers_nothing(brisk, ROUTER, new_address(), slowly),
-    )
+    judged_s = await redelivers_nothing(brisk, ROUTER, new_address(), slowly)
+    read_s, longer = 0.0, 1
+    while read_s < LONG_S / 2:  # a machine that has become quicker since its speed was measured reads a longer text
+        address, text = new_address(), long_text(int(characters_a_second * LONG_S * longer))
+        read_s, longer = await redelivers_nothing(brisk, READER, address, Task(text=text, wanted=(READER,))), longer * 2
+        assert brisk.calls(address) == 1
 
     outcome.note(read_s=round(read_s, 1), judged_s=round(judged_s, 1), ack_wait_s=ACK_WAIT_S)
-    assert brisk.calls(address) == 1
+    assert judged_s >= LONG_S / 2
 
 
 async def redelivers_nothing(village: Village, agent: str, address: Address, task: Task) -> float:
-    """The broker hands the step of a task out once; return the seconds that the agent worked on it, which are several ack waits."""
+    """The broker hands the step of a task out once; return the seconds that the agent worked on it."""
     consumer = step_consumers(agent)[Lane.BULK]
     before = await village.deliveries(consumer)
 
@@ -72,11 +72,9 @@ async def redelivers_nothing(village: Village, agent: str, address: Address, tas
     done = await village.client.done(address, BUDGET_S)
 
     (answer,) = done.answers.values()
-    worked_s = answer.provenance.worked_ms / 1000
     assert done.status is Status.COMPLETED
     assert await village.deliveries(consumer) - before == 1
-    assert worked_s >= LONG_S / 2, "not long enough to say anything"
-    return worked_s
+    return float(answer.provenance.worked_ms) / 1000
 
 
 async def test_a_model_that_hangs_loses_its_step_to_another_replica_and_its_late_answer_is_refused(
