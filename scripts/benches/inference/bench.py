@@ -24,7 +24,7 @@ from scripts.benches.inference.contestants import (
 )
 from scripts.benches.inference.costs import abort_figures, engine_figures, ticking, watched
 from scripts.benches.inference.jobs import CLIENTS, Job, make_jobs
-from scripts.benches.inference.rounds import compared, described, run
+from scripts.benches.inference.rounds import Measured, ask_all, compared, described, run
 
 LEAST = {
     ("classification", "Llama, JSON grammar, warm"): 4.0,
@@ -84,7 +84,8 @@ async def _beside(wanted: Wanted, path: Path, binary: Path, threads: int, say: S
         figures = await _job(
             jobs.classify, mine["classify"], [*naive_classifiers(llama, jobs), *served_classifiers(asked, jobs)], wanted, say
         )
-        figures += await _job(jobs.extract, mine["extract"], extractors(llama, asked), wanted, say)
+        length = await mine["extract"].ask(jobs.extract.prompts("length")[0])
+        figures += await _job(jobs.extract, mine["extract"], extractors(llama, asked, length), wanted, say)
         figures += await _job(jobs.write, mine["write"], writers(llama, asked), wanted, say)
     return figures
 
@@ -96,7 +97,8 @@ async def _job(job: Job, mine: Contestant, others: list[Contestant], wanted: Wan
     figures = [compared(job, first, other, in_tokens=in_tokens, least=LEAST.get((job.name, other.name))) for other in rest]
     figures += [figure for found in (first, *rest) for figure in described(job, found)]
     say(f"{job.name}: the engine's own cost …")
+    prompts = job.prompts("cost")  # made before: that takes the event loop a while, and is no work of the engine's
     async with ticking() as late:
         with watched() as share:
-            await run(job, [mine], 1, lambda _: None)
+            await ask_all(mine, prompts, Measured(""))
     return figures + engine_figures(job.name, share, late)

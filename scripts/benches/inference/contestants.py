@@ -124,6 +124,7 @@ def naive_classifiers(llama: Naive, jobs: Jobs) -> list[Contestant]:
     return [
         Contestant("Llama, JSON grammar, cold", llama.ask(LONGEST, schema=schema, warm=False), alone=True),
         Contestant("Llama, JSON grammar, warm", llama.ask(LONGEST, schema=schema), alone=True),
+        Contestant(f"Llama, {jobs.label_length} tokens, no grammar, warm", llama.ask(jobs.label_length), alone=True),
         Contestant("Llama, word grammar, warm", llama.ask(LONGEST, gbnf=words_gbnf(labels)), alone=True),
     ]
 
@@ -139,20 +140,30 @@ def served(server: Server, **asked: object) -> Ask:
     return ask
 
 
+def _plain(server: Server, length: int) -> Ask:
+    return served(server, n_predict=length, ignore_eos=True)
+
+
 def served_classifiers(server: Server, jobs: Jobs) -> list[Contestant]:
     """Return the ways of having llama-server classify."""
     labels = jobs.labels
     return [
         Contestant("llama-server, json_schema", served(server, n_predict=LONGEST, json_schema=label_schema(labels)), cpu_s=server.cpu_s),
+        Contestant(f"llama-server, {jobs.label_length} tokens, no grammar", _plain(server, jobs.label_length), cpu_s=server.cpu_s),
         Contestant("llama-server, one scored token", served(server, n_predict=1, n_probs=10), cpu_s=server.cpu_s),
     ]
 
 
-def extractors(llama: Naive, server: Server) -> list[Contestant]:
-    """Return the others' ways of writing JSON under a schema."""
+def extractors(llama: Naive, server: Server, length: int) -> list[Contestant]:
+    """Return the others' ways of writing JSON under a schema.
+
+    Random weights make them write more tokens than a trained model would, and have most of these refused by the grammar first.
+    So they are also asked for ``length`` tokens of anything, which is less work than any document of that length.
+    """
     schema = Entities.model_json_schema()
     return [
         Contestant("llama-server, json_schema", served(server, n_predict=LONGEST, json_schema=schema), cpu_s=server.cpu_s),
+        Contestant("llama-server, as many tokens as ours, no grammar", _plain(server, length), cpu_s=server.cpu_s),
         Contestant("llama-server, compact grammar", served(server, n_predict=LONGEST, grammar=ENTITIES_GBNF), cpu_s=server.cpu_s),
         Contestant("Llama, compact grammar, warm", llama.ask(LONGEST, gbnf=ENTITIES_GBNF), alone=True),
     ]
@@ -161,6 +172,6 @@ def extractors(llama: Naive, server: Server) -> list[Contestant]:
 def writers(llama: Naive, server: Server) -> list[Contestant]:
     """Return the others' ways of writing free text."""
     return [
-        Contestant("llama-server", served(server, n_predict=FREE, ignore_eos=True), cpu_s=server.cpu_s),
+        Contestant("llama-server", _plain(server, FREE), cpu_s=server.cpu_s),
         Contestant("Llama, warm", llama.ask(FREE), alone=True),
     ]

@@ -1,5 +1,6 @@
 """What is asked of every contestant: the same tokens, the same schema, the same number of words."""
 
+import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -88,6 +89,7 @@ class Jobs:
         write: Free text.
         labels: The words that may be the answer.
         label_tokens: The tokens of each.
+        label_length: Tokens of one as JSON, as a trained model would write it.
     """
 
     classify: Job
@@ -95,6 +97,7 @@ class Jobs:
     write: Job
     labels: tuple[str, ...]
     label_tokens: tuple[tuple[int, ...], ...]
+    label_length: int
 
 
 def label_schema(labels: Sequence[str]) -> dict[str, object]:
@@ -127,6 +130,7 @@ def make_jobs(engine: BatchingEngine, waves: int) -> Jobs:
         Job("free text", write, READ, CLIENTS * max(1, waves // 3)),
         labels,
         tuple(tuple(engine.vocabulary.tokenize_on(label)) for label in labels),
+        len(engine.vocabulary.tokenize_on(json.dumps({"label": labels[0]}))),
     )
 
 

@@ -49,11 +49,11 @@ async def run(job: Job, contestants: Sequence[Contestant], rounds: int, say: Say
             prompts = job.prompts((number, asked[process]))
             asked[process] += 1
             say(f"{job.name}: {contestant.name}, {f'round {number} of {rounds}' if number else 'warming up'} …")
-            await _round(contestant, prompts[:: ALONE if contestant.alone else 1], found if number else Measured(""))
+            await ask_all(contestant, prompts[:: ALONE if contestant.alone else 1], found if number else Measured(""))
     return measured
 
 
-async def _round(contestant: Contestant, prompts: Sequence[Prompt], found: Measured) -> None:
+async def ask_all(contestant: Contestant, prompts: Sequence[Prompt], found: Measured) -> None:
     """Let all clients ask until every prompt is answered."""
     waiting, tokens = list(reversed(prompts)), 0
 

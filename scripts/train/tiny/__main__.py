@@ -6,6 +6,7 @@ import argparse
 import random
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -25,11 +26,15 @@ from smallmesh.hosting.prompts.pack import load_pack
 
 SEED = 20261121
 SERVICES = Path(__file__).resolve().parents[3] / "services"
-WEIGHTS = {"sentiment": 0.4, "complexity_router": 0.16, "ner": 0.32, "summarizer": 0.12}
-STAGES = (Stage(steps=500, rate=2e-3), Stage(steps=1_500, rate=1.5e-3))
+STAGES = (
+    Stage(steps=400, rate=2e-3, tokens={"sentiment": 1_000, "complexity_router": 500, "ner": 800, "summarizer": 450}),
+    # What is left to learn then is which names there are.
+    Stage(steps=600, rate=1.5e-3, tokens={"sentiment": 1_000, "complexity_router": 350, "ner": 1_500, "summarizer": 500}),
+)
 _LABEL_WORDS = ("negative", "neutral", "positive", "simple", "medium", "complex", "Instruction", "Length", "Text", "Sentences", "none")
 _VOCABULARY_TEXTS, _PACKS_TIMES = 8_000, 20
-_MOST_ITEMS = 40_000
+_MOST_ITEMS = 60_000
+_NEAR_WIDTH = Shape.width - 2 * CODE - 9  # nine answers have odds
 
 
 def vocabulary_of(items: Mapping[str, Sequence[Item]]) -> TinyVocabulary:
@@ -58,14 +63,14 @@ def main() -> None:
         print(f"{name}: {len(task.rows):,} rows, {sum(map(len, task.rows)) / len(task.rows):.0f} tokens each", flush=True)
     model = Tiny(Shape(vocabulary.size))
     rows = {name: task.rows for name, task in tasks.items()}
-    strings = vocabulary.strings()
-    model.embedding.data = lay_out(counted(vocabulary, rows, items, model.shape.width - 2 * CODE), spelled(strings, CODE))
-    wire(model)
+    counts = counted(vocabulary, rows, items, _NEAR_WIDTH)
+    model.embedding.data = lay_out(counts, spelled(vocabulary.strings(), CODE))
+    wire(model, counts.answers, opener=vocabulary.tokenize("assistant")[-1])
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {time.process_time():.0f}s so far", flush=True)
     for number, stage in enumerate(STAGES, 1):
-        run = Stage(arguments.steps, stage.rate) if arguments.steps else stage
+        run = replace(stage, steps=arguments.steps) if arguments.steps else stage
         keep = partial(_keep, model, vocabulary, arguments.out / f"stage{number}")
-        fit(model, mixed(tasks, WEIGHTS, run.steps, random.Random(SEED + number)), run, keep)
+        fit(model, mixed(tasks, run.tokens, run.steps), run, keep)
 
 
 def _keep(model: Tiny, vocabulary: TinyVocabulary, path: Path) -> None:

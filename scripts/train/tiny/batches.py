@@ -9,23 +9,24 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from scripts.train.tiny.items import Item
+from scripts.train.tiny.items import FORM, Item
 from scripts.train.tiny.prompts import Asked
 from smallmesh.hosting.prompts.frame import Frame
 from smallmesh.hosting.prompts.pack import Example
 
-TOKENS = 2_000
-"""Of one step, its prefix and padding not counted."""
 _CHUNK = 2_048
+# What the first token of a label, name, type or summary weighs, where the form's own tokens weigh 1: they are many, and soon known.
+_CHOICE = 6.0
 _SHOWN_CHARACTERS = 160
 
 
 @dataclass(frozen=True)
 class Row:
-    """Tokens of a document with what stands around it, and of its answer."""
+    """Tokens of a document with what stands around it, and of its answer with their weights in the loss."""
 
     own: tuple[int, ...]
     answer: tuple[int, ...]
+    weights: tuple[float, ...]
 
     def __len__(self) -> int:
         return len(self.own) + len(self.answer)
@@ -38,14 +39,12 @@ class Batch:
     Attributes:
         prefix: What all rows share.
         tokens: (rows, time); padded at the end.
-        answers: Which tokens are predicted as an answer, by the state before them, (rows, time).
-        plain: Which tokens are document, (rows, time).
+        weights: What each token weighs in the loss, by the state before it: nothing but for answers, (rows, time).
     """
 
     prefix: Tensor
     tokens: Tensor
-    answers: Tensor
-    plain: Tensor
+    weights: Tensor
 
 
 class Task:
@@ -59,12 +58,12 @@ class Task:
         self.rows = [encode(frame, asked, item, end) for item in items]
         self._shown = [_example(item) for item in items[:2_000] if len(item.fields["text"]) <= _SHOWN_CHARACTERS]
 
-    def batches(self) -> Iterator[Batch]:
-        """Yield batches for ever."""
+    def batches(self, tokens: int) -> Iterator[Batch]:
+        """Yield batches of about so many tokens, their prefix not counted, for ever."""
         while True:
             order = self._rng.sample(range(len(self.rows)), len(self.rows))
             for start in range(0, len(order), _CHUNK):
-                groups = list(_groups(sorted(order[start : start + _CHUNK], key=lambda index: len(self.rows[index])), self.rows))
+                groups = list(_groups(sorted(order[start : start + _CHUNK], key=lambda index: len(self.rows[index])), self.rows, tokens))
                 self._rng.shuffle(groups)
                 for group in groups:
                     yield self._batch([self.rows[index] for index in group])
@@ -76,27 +75,30 @@ class Task:
 
 def encode(frame: Frame, asked: Asked, item: Item, end: int) -> Row:
     """Return an item's tokens."""
-    first, *others = item.answer
-    answer = [*frame.answer(first), *(token for piece in others for token in asked.vocabulary.tokenize(piece)), end]
-    return Row(frame.prompt(item.fields).own, tuple(answer))
+    answer: list[int] = []
+    weights: list[float] = []
+    for index, piece in enumerate(item.answer):
+        tokens = asked.vocabulary.tokenize(piece) if index else frame.answer(piece)
+        answer += tokens
+        weights += [1.0 if piece in FORM else _CHOICE, *[1.0] * (len(tokens) - 1)]
+    return Row(frame.prompt(item.fields).own, (*answer, end), (*weights, 1.0))
 
 
 def batch(prefix: Sequence[int], rows: Sequence[Row], padding: int) -> Batch:
     """Return rows as tensors."""
     time = max(map(len, rows))
     tokens = torch.full((len(rows), time), padding)
-    answers, plain = torch.zeros(2, len(rows), time, dtype=torch.bool)
+    weights = torch.zeros(len(rows), time)
     for index, row in enumerate(rows):
         tokens[index, : len(row)] = torch.tensor((*row.own, *row.answer))
-        answers[index, len(row.own) : len(row)] = True
-        plain[index, 1 : len(row.own)] = True
-    return Batch(torch.tensor(prefix), tokens, answers, plain)
+        weights[index, len(row.own) : len(row)] = torch.tensor(row.weights)
+    return Batch(torch.tensor(prefix), tokens, weights)
 
 
-def _groups(order: Sequence[int], rows: Sequence[Row]) -> Iterator[list[int]]:
+def _groups(order: Sequence[int], rows: Sequence[Row], tokens: int) -> Iterator[list[int]]:
     group: list[int] = []
     for index in order:
-        if group and (len(group) + 1) * len(rows[index]) > TOKENS:
+        if group and (len(group) + 1) * len(rows[index]) > tokens:
             yield group
             group = []
         group.append(index)
@@ -108,9 +110,8 @@ def _example(item: Item) -> Example:
     return Example.model_validate({**item.fields, "output": "".join(item.answer)})
 
 
-def mixed(tasks: Mapping[str, Task], weights: Mapping[str, float], steps: int, rng: random.Random) -> Iterator[Batch]:
-    """Yield ``steps`` batches, each of one task."""
-    streams = {name: task.batches() for name, task in tasks.items()}
-    names = list(weights)
-    for name in rng.choices(names, [weights[name] for name in names], k=steps):
-        yield next(streams[name])
+def mixed(tasks: Mapping[str, Task], tokens: Mapping[str, int], steps: int) -> Iterator[dict[str, Batch]]:
+    """Yield ``steps`` times a batch of each task: steps of one task alone would each undo what the others have taught."""
+    streams = {name: task.batches(tokens[name]) for name, task in tasks.items()}
+    for _ in range(steps):
+        yield {name: next(stream) for name, stream in streams.items()}

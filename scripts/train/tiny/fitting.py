@@ -1,9 +1,10 @@
-"""The training loop: answers first, plain text beside them."""
+"""The training loop: every step has a batch of each task, and only answers are learnt."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -13,45 +14,40 @@ from torch.nn import functional
 from scripts.train.tiny.batches import Batch
 from scripts.train.tiny.model import Tiny
 
-_KEPT_EVERY = 100
+_TOLD_EVERY, _KEPT_EVERY, _RECENT = 10, 100, 10
 # Of the rate; at the full one the counted vectors would be noise after some dozen steps.
-_EMBEDDING_SHARE = 0.2
+_SLOW_SHARE = 0.2
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One run of the schedule: a linear warm-up to ``rate``, then a linear decay."""
+    """One run of the schedule: a linear warm-up to ``rate``, then a linear decay; ``tokens`` are those of each task in a step."""
 
     steps: int
     rate: float
+    tokens: Mapping[str, int]
     warmup: float = 0.04
     weight_decay: float = 0.05
     clip: float = 1.0
-    # Of the documents' tokens, the share that is predicted too, and what it weighs: the output matrix is a quarter of the work.
-    plain_share: float = 0.15
-    plain_weight: float = 0.2
 
 
-def loss_of(model: Tiny, batch: Batch, stage: Stage) -> tuple[Tensor, Tensor]:
-    """Return the loss of the answers and of the plain text."""
+def loss_of(model: Tiny, batch: Batch) -> Tensor:
+    """Return the weighted mean loss of the answers' tokens."""
+    weights = batch.weights[:, 1:]
+    wanted = weights > 0
     states = model(batch.prefix, batch.tokens)[:, :-1]
-    following = batch.tokens[:, 1:]
-    answers = batch.answers[:, 1:]
-    plain = batch.plain[:, 1:] & (torch.rand(following.shape) < stage.plain_share)
-    wanted = answers | plain
-    losses = functional.cross_entropy(model.logits(states[wanted]), following[wanted], reduction="none")
-    is_answer = answers[wanted]
-    return losses[is_answer].mean(), losses[~is_answer].mean()
+    losses = functional.cross_entropy(model.logits(states[wanted]), batch.tokens[:, 1:][wanted], reduction="none")
+    return (losses * weights[wanted]).sum() / weights.sum()
 
 
 def optimiser_of(model: Tiny, stage: Stage) -> torch.optim.Optimizer:
     """AdamW; vectors are not decayed, and what the embedding begins with is changed slowly."""
     matrices = [p for p in model.blocks.parameters() if p.dim() > 1]
-    vectors = [p for p in model.parameters() if p.dim() == 1]
+    vectors = [p for p in model.blocks.parameters() if p.dim() == 1]
     groups = [
         {"params": matrices, "weight_decay": stage.weight_decay, "share": 1.0},
         {"params": vectors, "weight_decay": 0.0, "share": 1.0},
-        {"params": [model.embedding], "weight_decay": 0.0, "share": _EMBEDDING_SHARE},
+        {"params": [model.embedding, model.norm], "weight_decay": 0.0, "share": _SLOW_SHARE},
     ]
     return torch.optim.AdamW(groups, lr=stage.rate, betas=(0.9, 0.98), eps=1e-9)
 
@@ -61,22 +57,24 @@ def _factor(done: float, warmup: float) -> float:
     return max(min(done / warmup, (1 - done) / (1 - warmup)), 0.01)
 
 
-def fit(model: Tiny, batches: Iterator[Batch], stage: Stage, keep: Callable[[], None]) -> None:
+def fit(model: Tiny, steps: Iterator[dict[str, Batch]], stage: Stage, keep: Callable[[], None]) -> None:
     """Train in place, showing progress; ``keep`` is called now and then. Times are of the processor, as other work may share it."""
-    optimiser, started, recent, tokens = optimiser_of(model, stage), time.process_time(), [], 0
-    for step, batch in enumerate(batches):
+    optimiser, started, tokens = optimiser_of(model, stage), time.process_time(), 0
+    losses: dict[str, deque[float]] = {}
+    for step, batches in enumerate(steps):
         for group in optimiser.param_groups:
             group["lr"] = stage.rate * group["share"] * _factor(step / stage.steps, stage.warmup)
-        answers, plain = loss_of(model, batch, stage)
         optimiser.zero_grad(set_to_none=True)
-        (answers + stage.plain_weight * plain).backward()
+        for task, batch in batches.items():
+            loss = loss_of(model, batch)
+            loss.backward()
+            tokens += batch.tokens.numel() + len(batch.prefix)
+            losses.setdefault(task, deque(maxlen=_RECENT)).append(loss.item())
         torch.nn.utils.clip_grad_norm_(model.parameters(), stage.clip)
         optimiser.step()
-        tokens += batch.tokens.numel() + len(batch.prefix)
-        recent.append((answers.item(), plain.item()))
-        if (step + 1) % 50 == 0:
-            told, spent = torch.tensor(recent[-200:]).mean(0).tolist(), time.process_time() - started
-            print(f"step {step + 1}/{stage.steps} answers {told[0]:.3f} text {told[1]:.3f} tokens {tokens:,} cpu {spent:.0f}s", flush=True)
+        if (step + 1) % _TOLD_EVERY == 0:
+            told = " ".join(f"{name} {sum(kept) / len(kept):.3f}" for name, kept in losses.items())
+            print(f"step {step + 1}/{stage.steps} {told} tokens {tokens:,} cpu {time.process_time() - started:.0f}s", flush=True)
         if (step + 1) % _KEPT_EVERY == 0:
             keep()
     keep()

@@ -111,8 +111,8 @@ class Tiny(nn.Module):
             if name.endswith("bias"):
                 nn.init.zeros_(parameter)
             elif parameter.dim() > 1:
-                # What a layer adds begins with nothing: the heads that are wired to copy work from the first step.
-                nn.init.normal_(parameter, std=0.0 if name.endswith(("output.weight", "down.weight")) else 0.05)
+                # What a layer adds begins with little: the heads that are wired to copy work from the first step.
+                nn.init.normal_(parameter, std=0.006 if name.endswith(("output.weight", "down.weight")) else 0.05)
 
     def forward(self, prefix: Tensor, rows: Tensor) -> Tensor:
         """Return the normalised states of (rows, time) token ids behind a prefix of token ids: (rows, time, width)."""

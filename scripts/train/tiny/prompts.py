@@ -16,9 +16,9 @@ TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-# The pack as it is; the rest of the steps see it changed, so that an edited pack still works.
-AS_IT_IS = 0.5
-_FEWEST, _MOST = 3, 8
+# How often a step sees the pack as it is, and without its examples; the others see it changed, so that an edited pack still works.
+AS_IT_IS, BARE = 0.45, 0.3
+_FEWEST, _MOST, _OWN = 3, 6, 0.5
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,14 @@ class Asked:
         return Frame(self.template.render(turns_of(pack or self.pack)), self.vocabulary, Special(None, end))
 
     def varied(self, others: Sequence[Example], rng: random.Random) -> PromptPack:
-        """Return the pack, or one with other examples: its own in another order, fewer, or rows of the training data."""
-        if rng.random() < AS_IT_IS:
+        """Return the pack, or one without examples, or with others: its own in another order, fewer, or rows of the training data."""
+        chance, own = rng.random(), list(self.pack.examples)
+        if chance < AS_IT_IS:
             return self.pack
-        own = list(self.pack.examples)
-        if rng.random() < AS_IT_IS:
-            shown = rng.sample(own, rng.randint(_FEWEST, len(own))) if len(own) > _FEWEST else own
+        if chance < AS_IT_IS + BARE:
+            shown = []
+        elif rng.random() < _OWN and len(own) > _FEWEST:
+            shown = rng.sample(own, rng.randint(_FEWEST, len(own)))
         else:
             shown = rng.sample(list(others), rng.randint(_FEWEST, min(_MOST, len(others))))
         return self.pack.model_copy(update={"examples": tuple(shown)})

@@ -1,0 +1,31 @@
+"""The tiny instruct model behind the shipped agents' own code."""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from smallmesh.hosting.card import CARD_FILE, ModelCard, load_card
+from smallmesh.hosting.prompts.pack import PACK_FILE
+from tests.support.meshes import SERVICES
+
+TINY = Path(__file__).resolve().parents[1] / "models" / "tiny-instruct"
+MODEL_AGENTS = ("sentiment", "ner", "summarizer", "complexity_router")
+
+
+def tiny_card() -> ModelCard:
+    """Return what the tiny model is."""
+    card = load_card(TINY)
+    assert card is not None
+    return card
+
+
+def write_tiny_agents(parent: Path, names: Iterable[str] = MODEL_AGENTS) -> Path:
+    """Write folders of shipped agents whose card alone is another one: that of the tiny model. Return their folder."""
+    for name in names:
+        folder = parent / name
+        folder.mkdir(parents=True)
+        for file in ("agent.py", PACK_FILE):
+            shutil.copy(SERVICES / name / file, folder)
+        shutil.copy(TINY / CARD_FILE, folder)
+        (folder / tiny_card().file).symlink_to(TINY / tiny_card().file)
+    return parent
