@@ -26,11 +26,7 @@ from smallmesh.hosting.prompts.pack import load_pack
 
 SEED = 20261121
 SERVICES = Path(__file__).resolve().parents[3] / "services"
-STAGES = (
-    Stage(steps=400, rate=2e-3, tokens={"sentiment": 1_000, "complexity_router": 500, "ner": 800, "summarizer": 450}),
-    # What is left to learn then is which names there are.
-    Stage(steps=600, rate=1.5e-3, tokens={"sentiment": 1_000, "complexity_router": 350, "ner": 1_500, "summarizer": 500}),
-)
+STAGES = (Stage(steps=400, rate=2e-3, tokens={"sentiment": 1_000, "complexity_router": 500, "ner": 800, "summarizer": 450}),)
 _LABEL_WORDS = ("negative", "neutral", "positive", "simple", "medium", "complex", "Instruction", "Length", "Text", "Sentences", "none")
 _VOCABULARY_TEXTS, _PACKS_TIMES = 8_000, 20
 _MOST_ITEMS = 60_000

@@ -9,24 +9,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from scripts.train.tiny.items import FORM, Item
+from scripts.train.tiny.items import Item
 from scripts.train.tiny.prompts import Asked
 from smallmesh.hosting.prompts.frame import Frame
 from smallmesh.hosting.prompts.pack import Example
 
 _CHUNK = 2_048
-# What the first token of a label, name, type or summary weighs, where the form's own tokens weigh 1: they are many, and soon known.
-_CHOICE = 6.0
 _SHOWN_CHARACTERS = 160
 
 
 @dataclass(frozen=True)
 class Row:
-    """Tokens of a document with what stands around it, and of its answer with their weights in the loss."""
+    """Tokens of a document with what stands around it, and of its answer."""
 
     own: tuple[int, ...]
     answer: tuple[int, ...]
-    weights: tuple[float, ...]
 
     def __len__(self) -> int:
         return len(self.own) + len(self.answer)
@@ -39,12 +36,12 @@ class Batch:
     Attributes:
         prefix: What all rows share.
         tokens: (rows, time); padded at the end.
-        weights: What each token weighs in the loss, by the state before it: nothing but for answers, (rows, time).
+        answers: Which tokens are learnt, by the state before them, (rows, time).
     """
 
     prefix: Tensor
     tokens: Tensor
-    weights: Tensor
+    answers: Tensor
 
 
 class Task:
@@ -75,24 +72,20 @@ class Task:
 
 def encode(frame: Frame, asked: Asked, item: Item, end: int) -> Row:
     """Return an item's tokens."""
-    answer: list[int] = []
-    weights: list[float] = []
-    for index, piece in enumerate(item.answer):
-        tokens = asked.vocabulary.tokenize(piece) if index else frame.answer(piece)
-        answer += tokens
-        weights += [1.0 if piece in FORM else _CHOICE, *[1.0] * (len(tokens) - 1)]
-    return Row(frame.prompt(item.fields).own, (*answer, end), (*weights, 1.0))
+    first, *others = item.answer
+    answer = [*frame.answer(first), *(token for piece in others for token in asked.vocabulary.tokenize(piece)), end]
+    return Row(frame.prompt(item.fields).own, tuple(answer))
 
 
 def batch(prefix: Sequence[int], rows: Sequence[Row], padding: int) -> Batch:
     """Return rows as tensors."""
     time = max(map(len, rows))
     tokens = torch.full((len(rows), time), padding)
-    weights = torch.zeros(len(rows), time)
+    answers = torch.zeros(len(rows), time, dtype=torch.bool)
     for index, row in enumerate(rows):
         tokens[index, : len(row)] = torch.tensor((*row.own, *row.answer))
-        weights[index, len(row.own) : len(row)] = torch.tensor(row.weights)
-    return Batch(torch.tensor(prefix), tokens, weights)
+        answers[index, len(row.own) : len(row)] = True
+    return Batch(torch.tensor(prefix), tokens, answers)
 
 
 def _groups(order: Sequence[int], rows: Sequence[Row], tokens: int) -> Iterator[list[int]]:

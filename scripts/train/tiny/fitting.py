@@ -21,7 +21,7 @@ _SLOW_SHARE = 0.2
 
 @dataclass(frozen=True)
 class Stage:
-    """One run of the schedule: a linear warm-up to ``rate``, then a linear decay; ``tokens`` are those of each task in a step."""
+    """The schedule: a linear warm-up to ``rate``, then a linear decay; ``tokens`` are those of each task in a step."""
 
     steps: int
     rate: float
@@ -32,12 +32,10 @@ class Stage:
 
 
 def loss_of(model: Tiny, batch: Batch) -> Tensor:
-    """Return the weighted mean loss of the answers' tokens."""
-    weights = batch.weights[:, 1:]
-    wanted = weights > 0
+    """Return the mean loss of the answers' tokens."""
+    wanted = batch.answers[:, 1:]
     states = model(batch.prefix, batch.tokens)[:, :-1]
-    losses = functional.cross_entropy(model.logits(states[wanted]), batch.tokens[:, 1:][wanted], reduction="none")
-    return (losses * weights[wanted]).sum() / weights.sum()
+    return functional.cross_entropy(model.logits(states[wanted]), batch.tokens[:, 1:][wanted])
 
 
 def optimiser_of(model: Tiny, stage: Stage) -> torch.optim.Optimizer:

@@ -95,10 +95,6 @@ _AS_SCHEMA = 0.5
 """How often the JSON has blanks after commas and colons, as generation under a schema writes it; the packs are compact."""
 
 
-FORM = frozenset(('{"', ' {"', '":', '":"', '","', '",', ' "', '"}', '":[', " [", "entities", "text", "type"))
-"""Pieces of that JSON in which there is no choice."""
-
-
 def names_answer(mentions: Sequence[Mention], *, spaced: bool) -> tuple[str, ...]:
     """The JSON answer, cut where a schema leaves a choice."""
     blank = " " if spaced else ""

@@ -68,7 +68,7 @@ def main() -> None:
     """Do the half that this environment can."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, required=True, help="the training's --out")
-    parser.add_argument("--stage", default="stage2")
+    parser.add_argument("--stage", default="stage1")
     arguments = parser.parse_args()
     (expect if importlib.util.find_spec("torch") else compare)(arguments.run, arguments.stage)
 
