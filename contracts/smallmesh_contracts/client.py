@@ -9,7 +9,7 @@ import json
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -31,6 +31,7 @@ from smallmesh_contracts.decode import decode
 from smallmesh_contracts.delta import Delta
 from smallmesh_contracts.digest import digest_of
 from smallmesh_contracts.errors import ContractError, ErrorCode
+from smallmesh_contracts.headers import size_of
 from smallmesh_contracts.limits import TIMEOUT_S
 from smallmesh_contracts.task import Task, decode_task
 
@@ -48,7 +49,6 @@ LOOK_S = 2.0
 """An announcement can be missed while the connection is away, so a waiting client also looks by itself."""
 _SOON_S = 0.01
 _FOR_NOW = 503
-_HEADER_LINE = len("NATS/1.0\r\n\r\n")
 _RESULTS = "SLM_DONE"
 _FIRST_ONLY = {api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: "0"}
 
@@ -124,8 +124,8 @@ class Client:
                 or ``unavailable``, after the retries.
         """
         address = Address(self._tenant, self._class, task_id or uuid.uuid4().hex)
-        body, headers = _body(task), {**_FIRST_ONLY, **_headers(traceparent)}
-        self._check_fits(body, headers)  # before it is read again: it may be of any size
+        headers = {**_FIRST_ONLY, **_headers(traceparent)}
+        body = self._body(task, headers)
         decode_task(body, address, lane)
         await self._store(subjects.submit(lane, address), body, headers)
         return Submission(address.task_id, digest_of(body))
@@ -146,7 +146,10 @@ class Client:
         """
         task_id, digest = (task, None) if isinstance(task, str) else (task.task_id, task.digest)
         address = Address(self._tenant, self._class, task_id)
-        async with self._hearing(subjects.delta(address), on_delta):
+        async with AsyncExitStack() as stack:
+            if on_delta is not None:
+                with _telling(subjects.delta(address)):
+                    await stack.enter_async_context(self._listening(subjects.delta(address), _deltas(on_delta)))
             body = await self._stored(subjects.done(address), timeout_s)
         if body is None:
             raise ContractError(ErrorCode.EXPIRED, f"no result of {task_id} within {timeout_s:g} s: ask for it again later")
@@ -171,7 +174,7 @@ class Client:
         """
         body = json.dumps({"task_id": task if isinstance(task, str) else task.task_id}).encode()
         decode(CancelRequest, body)
-        return decode(CancelReply, await self._call(subjects.cancel(self._tenant, self._class), body, timeout_s, None))
+        return decode(CancelReply, await self._call(subjects.cancel(self._tenant, self._class), body, timeout_s, {}))
 
     async def ask(
         self, agent: str, request: AgentRequest | str, *, timeout_s: float = TIMEOUT_S[Lane.INTERACTIVE], traceparent: str | None = None
@@ -182,10 +185,10 @@ class Client:
             ContractError: ``invalid_request`` for a text with nothing in it; ``unavailable``
                 where nobody answers, ``expired`` where it took longer than ``timeout_s`` seconds.
         """
-        body = _body(request)
-        self._check_fits(body, {})
+        headers = _headers(traceparent)
+        body = self._body(request, headers)
         decode(AgentRequest, body)
-        return decode(Answer, await self._call(subjects.ask(agent), body, timeout_s, traceparent))
+        return decode(Answer, await self._call(subjects.ask(agent), body, timeout_s, headers))
 
     async def run(self, task: Task | str, *, traceparent: str | None = None) -> TaskResult:
         """Run a whole task while the caller waits. Nothing is stored or tried again.
@@ -193,11 +196,11 @@ class Client:
         Raises:
             ContractError: What is wrong with the task, before it is sent; ``unavailable`` where nobody answers.
         """
-        body = _body(task)
-        self._check_fits(body, {})
+        headers = _headers(traceparent)
+        body = self._body(task, headers)
         checked = decode_task(body, Address(self._tenant, self._class, "run"), Lane.INTERACTIVE, names_id=False)
         timeout_s = checked.budget_s(Lane.INTERACTIVE) + RUN_GRACE_S
-        return decode(TaskResult, await self._call(subjects.run(self._tenant, self._class), body, timeout_s, traceparent))
+        return decode(TaskResult, await self._call(subjects.run(self._tenant, self._class), body, timeout_s, headers))
 
     async def _store(self, subject: str, body: bytes, headers: dict[str, str]) -> None:
         give_up = time.monotonic() + RETRY_S
@@ -215,30 +218,16 @@ class Client:
 
     async def _stored(self, subject: str, timeout_s: float) -> bytes | None:
         came = asyncio.Event()
-
-        async def announced(_: Msg) -> None:
-            came.set()
-
         with _telling(subject):
-            listening = await self._connection.subscribe(subject, cb=announced)
-            try:
+            async with self._listening(subject, lambda _: came.set()):
                 return await self._look(subject, came, time.monotonic() + timeout_s)
-            finally:
-                with contextlib.suppress(nats.errors.Error):
-                    await listening.unsubscribe()
 
     @asynccontextmanager
-    async def _hearing(self, subject: str, on_delta: Callable[[Delta], None] | None) -> AsyncIterator[None]:
-        if on_delta is None:
-            yield
-            return
+    async def _listening(self, subject: str, heard: Callable[[Msg], None]) -> AsyncIterator[None]:
+        async def hear(message: Msg) -> None:
+            heard(message)
 
-        async def heard(message: Msg) -> None:
-            with contextlib.suppress(ContractError):  # of a later contract
-                on_delta(decode(Delta, message.data))
-
-        with _telling(subject):
-            listening = await self._connection.subscribe(subject, cb=heard)
+        listening = await self._connection.subscribe(subject, cb=hear)
         try:
             yield
         finally:
@@ -260,24 +249,27 @@ class Client:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(came.wait(), min(LOOK_S, left_s))
 
-    async def _call(self, subject: str, body: bytes, timeout_s: float, traceparent: str | None) -> bytes:
-        headers = _headers(traceparent)
-        self._check_fits(body, headers)
+    async def _call(self, subject: str, body: bytes, timeout_s: float, headers: dict[str, str]) -> bytes:
         with _telling(subject):
             try:
                 return (await self._connection.request(subject, body, timeout=timeout_s, headers=headers or None)).data
             except nats.errors.TimeoutError as error:
                 raise ContractError(ErrorCode.EXPIRED, f"no answer from {subject} within {timeout_s:g} s") from error
 
-    def _check_fits(self, body: bytes, headers: dict[str, str]) -> None:
-        """Refuse what the broker would close the connection for: nats-py 2.16 does not count headers."""
-        size = len(body) + _HEADER_LINE * bool(headers) + sum(len(f"{name}: {value}\r\n".encode()) for name, value in headers.items())
-        if size > self._connection.max_payload:
+    def _body(self, said: Task | AgentRequest | str, headers: dict[str, str]) -> bytes:
+        """Return what is sent; what is larger than the broker takes is refused before anybody reads it: it would close the connection."""
+        body = json.dumps({"text": said}).encode() if isinstance(said, str) else said.to_bytes()
+        if len(body) + size_of(headers) > self._connection.max_payload:
             raise ContractError(ErrorCode.TOO_LONG, "more than the broker takes in one message")
+        return body
 
 
-def _body(said: Task | AgentRequest | str) -> bytes:
-    return json.dumps({"text": said}).encode() if isinstance(said, str) else said.to_bytes()
+def _deltas(on_delta: Callable[[Delta], None]) -> Callable[[Msg], None]:
+    def heard(message: Msg) -> None:
+        with contextlib.suppress(ContractError):  # of a later contract
+            on_delta(decode(Delta, message.data))
+
+    return heard
 
 
 def _headers(traceparent: str | None) -> dict[str, str]:

@@ -11,12 +11,13 @@ import nats.errors
 from nats.aio.client import Client
 from nats.protocol import parser
 
+from smallmesh_contracts.headers import size_of
+
 _FIELD, _GAP = rb"([^ \t\r\n]+)", rb"[ \t]+"
 _OPERATION = rb"\A%b" + _GAP + _FIELD + _GAP + _FIELD + _GAP + rb"(" + _FIELD + _GAP + rb")?"
 _MSG = re.compile(_OPERATION % b"MSG" + rb"(\d+)\r\n")
 _HMSG = re.compile(_OPERATION % b"HMSG" + rb"(\d+)" + _GAP + rb"(\d+)\r\n")
 """As the library has them, but split where the broker splits: a vertical tab or a form feed may stand in a subject."""
-_LINE = len("NATS/1.0\r\n\r\n")
 _PLAIN_HEADERS = Client._process_headers  # noqa: SLF001 - what is mended is inside the library
 _PLAIN_SEND = Client._send_publish  # noqa: SLF001
 
@@ -45,8 +46,7 @@ async def _send(  # noqa: PLR0913, PLR0917 - the form is the library's
     Raises:
         MaxPayloadError: It would.
     """
-    lines = sum(len(f"{name}: {value}\r\n".encode()) for name, value in (headers or {}).items())
-    if lines and payload_size + _LINE + lines > self._max_payload:
+    if headers and payload_size + size_of(headers) > self._max_payload:
         raise nats.errors.MaxPayloadError
     await _PLAIN_SEND(self, subject, reply, payload, payload_size, headers)
 

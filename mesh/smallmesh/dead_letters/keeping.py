@@ -63,7 +63,7 @@ def publishable(carried: Mapping[str, str]) -> dict[str, str]:
 
 
 def _size(header: tuple[str, str]) -> int:
-    return len(f"{header[0]}: {header[1]}\r\n".encode())
+    return headers.line_size(*header)
 
 
 def _in_a_header(error: ErrorInfo) -> str:
