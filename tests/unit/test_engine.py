@@ -338,6 +338,20 @@ async def test_a_model_that_fails_fails_every_request_and_is_not_used_again(open
     assert engine.turn is not None
 
 
+async def test_a_model_that_is_given_up_fails_whoever_waits_for_it_in_a_pass_or_before_one(open_engine):
+    engine, decoder = await open_engine(n_ctx=30)
+    gate = Gate(decoder)
+    waiting = [asyncio.create_task(engine.generate(prompt(f"text {n}"), most=15, lane=BULK)) for n in range(3)]
+    await gate.reached()
+
+    engine.abandon(ContractError(ErrorCode.UNAVAILABLE, "the model hangs"))
+
+    for ended in await asyncio.gather(*waiting, return_exceptions=True):
+        assert isinstance(ended, ContractError)
+        assert ended.info.code is ErrorCode.UNAVAILABLE
+    gate.open()
+
+
 async def test_stopping_finishes_what_is_in_hand_and_frees_the_model(open_engine):
     engine, decoder = await open_engine(scripted={"say:": "hello"})
     writing = asyncio.create_task(engine.generate(prompt("say:"), most=20, lane=INTERACTIVE))

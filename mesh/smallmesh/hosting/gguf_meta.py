@@ -48,9 +48,18 @@ class _Cursor:
             return np.frombuffer(self.take(count * dtype.itemsize), dtype)
         if kind != _STRING:
             raise ValueError(f"arrays of kind {kind} are not used here")
-        for _ in range(count):
-            self.take(self.scalar("Q"))
+        self.at = self._after_strings(count)
         return None
+
+    def _after_strings(self, count: int) -> int:
+        """Return where the next so many strings end. A vocabulary has hundreds of thousands: no call for each."""
+        data, at, length = self.data, self.at, struct.Struct("<Q")
+        for _ in range(count):
+            (size,) = length.unpack_from(data, at)
+            at += length.size + size
+            if at > len(data):
+                raise ValueError("a length points past the end of the file")
+        return at
 
 
 def read_metadata(path: Path) -> dict[str, Value]:
@@ -64,6 +73,11 @@ def read_metadata(path: Path) -> dict[str, Value]:
                 return _read(_Cursor(data))
         except (ValueError, struct.error, KeyError) as error:
             raise ValueError(f"{path} is not a readable GGUF file: {error}") from error
+
+
+def read_scalars(path: Path) -> dict[str, str]:
+    """The scalars and strings of the file's metadata as text; raises as :func:`read_metadata` does."""
+    return {key: str(value) for key, value in read_metadata(path).items() if not isinstance(value, np.ndarray)}
 
 
 def _read(cursor: _Cursor) -> dict[str, Value]:

@@ -9,11 +9,11 @@ from typing import Any, Self
 
 from smallmesh.agent import Agent
 from smallmesh.hosting.card import ModelCard
+from smallmesh.hosting.prompts.pack import PACK_FILE
 from smallmesh.serving.hosts import Host
 from smallmesh.serving.movement import Movement
 from smallmesh.telemetry import names
 
-PROMPT_FILE = "prompt.toml"
 RULES = "rules"
 """``model_id`` of an agent that has no model of its own and answers by rules."""
 
@@ -70,5 +70,5 @@ def prompt_version(agent: Agent[Any, Any], card: ModelCard | None, folder: Path,
         "prompt": None,
     }
     if card and card.engine == "instruct":
-        parts |= {"prompt": (folder / PROMPT_FILE).read_text(encoding="utf-8"), "template": template}
+        parts |= {"prompt": (folder / PACK_FILE).read_text(encoding="utf-8"), "template": template}
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]

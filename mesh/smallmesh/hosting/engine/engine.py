@@ -32,6 +32,7 @@ class BatchingEngine:
         self._load = load
         self._loaded: Future[Decoder] = Future()
         self._changed = threading.Condition()
+        self._in_hand: set[Run] = set()
         self._arrived: list[Run] = []
         self._passing: list[Run] = []
         self._stopping = False
@@ -60,7 +61,7 @@ class BatchingEngine:
         """Give up a model that does not move: whoever waits for it, or will, gets ``why``."""
         with self._changed:
             self._abandoned, self._stopping = why, True
-            given_up = [*self._arrived, *self._passing]
+            given_up = list(self._in_hand)
         for run in given_up:
             run.fail(why)
 
@@ -114,10 +115,15 @@ class BatchingEngine:
         self._check(run)
         run.future.add_done_callback(self._maybe_cancelled)
         with self._changed:
+            self._in_hand.add(run)
             self._arrived.append(run)
             self._changed.notify()
             self._hurry(run)
-        return await asyncio.wrap_future(run.future)
+        try:
+            return await asyncio.wrap_future(run.future)
+        finally:
+            with self._changed:
+                self._in_hand.discard(run)
 
     def _check(self, run: Run) -> None:
         if self._abandoned is not None:
@@ -155,10 +161,9 @@ class BatchingEngine:
             while self._take(scheduler):
                 self._pass(decoder, scheduler)
         except Exception as error:  # noqa: BLE001 - every request in hand gets it, and so will every later one
-            failed = ContractError(ErrorCode.MODEL_FAILED, f"the model failed: {type(error).__name__}")
-            self.abandon(failed)
-            scheduler.drop_all(failed)
-            return  # between two passes for ever: the heartbeat sees that this replica does not move any more
+            self.turn = self.passes  # in one pass for ever: the heartbeat sees that this replica does not move any more
+            self.abandon(ContractError(ErrorCode.MODEL_FAILED, f"the model failed: {type(error).__name__}"))
+            return
         decoder.close()
 
     def _take(self, scheduler: Scheduler) -> bool:

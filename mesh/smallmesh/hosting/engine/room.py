@@ -42,11 +42,6 @@ class Room:
         self._beginnings: dict[tuple[int, ...], Beginning] = {}
         self._uses = itertools.count(1)
 
-    @property
-    def free_cells(self) -> int:
-        """Cells that nobody has."""
-        return self._free
-
     def beginning(self, run: Run) -> Beginning | None:
         """Return what is kept of the beginning that a request shares."""
         return self._beginnings.get(run.prompt.shared)

@@ -67,12 +67,6 @@ class Scheduler:
                 start += wanted
             self._measure(sum(len(rows) for _, rows in self.passing), seconds)
         self.passing = []
-        self._let_go()
-
-    def drop_all(self, why: Exception) -> None:
-        """End every request with an error."""
-        for run in [*self._active, *(run for waiting in self._waiting.values() for run in waiting)]:
-            run.fail(why)
 
     # ------------------------------------------------------------ who is in hand
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smallmesh.hosting.engine.port import Outcome, Row
-from smallmesh.hosting.gguf_meta import read_metadata
+from smallmesh.hosting.gguf_meta import read_scalars
 from smallmesh.hosting.llama.library import ModelLoadError, errors, load_model, tokenize
 
 _OK, _NO_ROOM, _ABORTED = 0, 1, 2
@@ -44,10 +44,6 @@ class LlamaVocabulary:
         """Return the tokens of a text that goes on from another one."""
         tokens = tokenize(self._handle, _BEFORE + text)
         return tokens[len(self._before) :] if tokens[: len(self._before)] == self._before else tokenize(self._handle, text)
-
-    def piece(self, token: int) -> bytes:
-        """Return a token's bytes; none for a control token."""
-        return self.pieces[token]
 
     @cached_property
     def pieces(self) -> Sequence[bytes]:
@@ -112,11 +108,6 @@ class Decoder:
         return context
 
     @property
-    def n_embd(self) -> int:
-        """Width of the model."""
-        return int(llama_cpp.llama_model_n_embd(self._model))
-
-    @property
     def template(self) -> str | None:
         """The chat template that the GGUF carries."""
         template = llama_cpp.llama_model_chat_template(self._model, None)
@@ -124,7 +115,7 @@ class Decoder:
 
     def metadata(self) -> Mapping[str, str]:
         """The file's scalar metadata as text."""
-        return {key: str(value) for key, value in read_metadata(self.path).items() if not isinstance(value, np.ndarray)}
+        return read_scalars(self.path)
 
     def decode(self, rows: Sequence[Row]) -> Outcome:
         """Evaluate some tokens together; see :meth:`smallmesh.hosting.engine.port.Decoder.decode`."""

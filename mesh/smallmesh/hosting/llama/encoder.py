@@ -11,7 +11,7 @@ import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
-from smallmesh.hosting.gguf_meta import read_metadata
+from smallmesh.hosting.gguf_meta import read_scalars
 from smallmesh.hosting.llama.library import ModelLoadError, load_model, tokenize
 
 Pooling = Literal["rank", "none", "mean"]
@@ -104,8 +104,7 @@ class Encoder:
 
     def metadata(self) -> Mapping[str, str]:
         """The file's scalar metadata as text, for example ``smallmesh.temperature``."""
-        scalars = read_metadata(self.path).items()
-        return {key: str(value) for key, value in scalars if not isinstance(value, np.ndarray)}
+        return read_scalars(self.path)
 
     def close(self) -> None:
         """Free the context and the model; a second call does nothing."""
