@@ -1,46 +1,22 @@
-"""Model files that are not what their card says, and files that are no model at all: refused by name at start, no message taken.
-
-A chat template and a schema that cannot be built belong to models that generate, which none of this mesh does yet.
-"""
+"""Model files that are not what their card says, and files that are no model at all: refused by name at start, no message taken."""
 
 import random
-import re
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from smallmesh.broker import EmbeddedBroker
-from smallmesh.bus.layout import step_consumers
-from smallmesh.hosting.card import CARD_FILE, load_card, sha256_of
-from smallmesh_contracts import Lane
+from smallmesh.hosting.card import load_card
+from tests.faults.mutated import Mutation, flipped, mutated, refused, starts, steps_waiting_for, write_sha256
 from tests.faults.share import share
-from tests.support.client import Client, new_address
+from tests.support.client import Client
 from tests.support.meshes import RUNNABLE, SERVICES, missing_pieces, shipped
-from tests.support.processes import Ended, ended, environment, serve
 
 pytestmark = [pytest.mark.mesh, pytest.mark.asyncio(loop_scope="session"), pytest.mark.experiment(19)]
 
 AGENT = "sentiment"
-WITHIN_S = 20.0
-"""A process that has not ended by then serves."""
 HEADER = 600_000
 """Bytes: in the shipped models names, vocabulary and the list of tensors take more."""
-Mutation = Callable[[bytes], bytes]
-
-
-def flipped(position: int, bit: int = 0) -> Mutation:
-    """Return what turns one bit of a file over."""
-
-    def flip(model: bytes) -> bytes:
-        at = position % len(model)
-        return model[:at] + bytes([model[at] ^ 1 << bit]) + model[at + 1 :]
-
-    return flip
-
-
 BROKEN: dict[str, Mutation] = {
     "its first half": lambda model: model[: len(model) // 2],
     "another number of tensors": flipped(8, bit=1),
@@ -69,63 +45,30 @@ def _there():
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def waiting():
-    """A client of a broker where steps wait for the agent, in each lane."""
-    with EmbeddedBroker.start() as broker:
-        async with Client.connected(broker.url) as client:
-            await client.bus.provision(step_consumers(AGENT).values())
-            for lane in Lane:
-                assert await client.step(AGENT, new_address(), "Wait for me.", lane=lane)
-            yield client
+    async with steps_waiting_for(AGENT) as client:
+        yield client
 
 
 @pytest.fixture
 def copy(tmp_path_factory):
-    """Make a copy of the agent, with another model file: one that its card does not know, or one that it vouches for."""
+    """Make a copy of the agent with another model file."""
 
     def make(mutate: Mutation, *, vouched: bool = False) -> Path:
-        folder = tmp_path_factory.mktemp("mutated") / AGENT
-        shutil.copytree(SERVICES / AGENT, folder, ignore=shutil.ignore_patterns("__pycache__", "*.jsonl"))
-        card = load_card(folder)
-        file = folder / card.file
-        file.write_bytes(mutate(file.read_bytes()))
-        if vouched:
-            write_sha256(folder, sha256_of(file))
-        return folder
+        return mutated(SERVICES / AGENT, tmp_path_factory.mktemp("mutated"), mutate, vouched=vouched)
 
     return make
 
 
-def write_sha256(folder: Path, sha256: str) -> None:
-    card = folder / CARD_FILE
-    card.write_text(re.sub(r'sha256 = "[0-9a-f]+"', f'sha256 = "{sha256}"', card.read_text(encoding="utf-8")), encoding="utf-8")
-
-
-async def starts(client: Client, folder: Path) -> Ended:
-    """Return how the agent ends that is started from a folder."""
-    env = environment(folder.parent, nats_url=client.bus.client.connected_url.geturl())
-    return await ended(await serve("agent", AGENT, env=env), within_s=WITHIN_S)
-
-
-async def nothing_was_taken(client: Client) -> bool:
-    told = [await client.consumer(consumer) for consumer in step_consumers(AGENT).values()]
-    return all((info.delivered.consumer_seq, info.num_ack_pending, info.num_pending) == (0, 0, 1) for info in told)
-
-
-async def refused(client: Client, folder: Path) -> str:
-    """Return the last line in which a process says why it does not serve; it has ended with a status of its own."""
-    end = await starts(client, folder)
-    assert end.status > 0, f"ended by signal {-end.status}" if end.status else "it ended well"
-    assert "Traceback" not in end.out + end.err
-    assert await nothing_was_taken(client)
-    said = end.err.splitlines()[-1]
-    assert said.startswith(f"smallmesh: {AGENT}: ")
+async def refused_by_name(client: Client, folder: Path) -> str:
+    """Return why a process does not serve, in which it names the file."""
+    said = await refused(client, folder)
     assert str(folder / load_card(folder).file) in said
     return said
 
 
 async def test_a_file_that_its_card_does_not_know_is_never_loaded(waiting, copy, outcome, trials):
     for name, mutate in first({**WHOLE, **BROKEN}, trials // 3):
-        assert "not the one of its card" in await refused(waiting, copy(mutate)), name
+        assert "not the one of its card" in await refused_by_name(waiting, copy(mutate)), name
 
         outcome.trials += 1
 
@@ -136,7 +79,7 @@ async def test_bits_turned_over_anywhere_are_refused(waiting, copy, outcome, tri
     outcome.note(seed=seed)
     for _ in range(share(trials, 0.1)):
         mutate = flipped(places.randrange(20_000_000), places.randrange(8))
-        assert "not the one of its card" in await refused(waiting, copy(mutate)), seed
+        assert "not the one of its card" in await refused_by_name(waiting, copy(mutate)), seed
 
         outcome.trials += 1
 
@@ -145,12 +88,12 @@ async def test_a_card_that_names_another_sha256_is_believed(waiting, copy):
     folder = copy(lambda model: model)
     write_sha256(folder, "0" * 64)
 
-    assert "not the one of its card: sha256" in await refused(waiting, folder)
+    assert "not the one of its card: sha256" in await refused_by_name(waiting, folder)
 
 
 async def test_what_is_no_model_is_refused_by_name_even_if_its_card_vouches_for_it(waiting, copy, outcome, trials):
     for name, mutate in first(BROKEN, trials // 2):
-        assert "not the one of its card" not in await refused(waiting, copy(mutate, vouched=True)), name
+        assert "not the one of its card" not in await refused_by_name(waiting, copy(mutate, vouched=True)), name
 
         outcome.trials += 1
 
