@@ -1,7 +1,7 @@
 """What an agent is: everything its author needs, and nothing of broker, clock or environment."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -59,10 +59,24 @@ class Language:
 
 @dataclass(slots=True)
 class Usage:
-    """What one answer took of its model."""
+    """What one answer took of its model so far.
+
+    Attributes:
+        windows: Windows of the text that the model is done with.
+        tokens: Tokens that it read and wrote for them.
+        on_window: Called after each of them.
+    """
 
     windows: int = 0
     tokens: int = 0
+    on_window: Callable[[], None] | None = None
+
+    def count(self, tokens: int) -> None:
+        """Add a window."""
+        self.windows += 1
+        self.tokens += tokens
+        if self.on_window is not None:
+            self.on_window()
 
 
 class Model(Protocol):
@@ -114,8 +128,8 @@ class Agent(ABC, Generic[Req, Res]):
         description: One sentence for people, shown in ``$SRV.INFO``.
         request: Type of what it reads; fields are taken from ``text`` and ``instruction``.
         result: Type of what it gives.
-        time_budget_s: Seconds one answer may take before the step counts as failed; the longest
-            bulk text takes an encoder 35 s on an idle core.
+        time_budget_s: Seconds that one answer may go on without the model being done with another window of the text, before
+            the step counts as failed. So it is the same for a large model as for a small one; the whole has the task's deadline.
         confidence_threshold: Calibrated confidence under which an answer marks the
             request complex; None where confidence says nothing.
         any_language: Whether :meth:`respond` is called for texts in languages that the model does not

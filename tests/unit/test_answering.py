@@ -40,6 +40,55 @@ async def test_a_tasks_budget_that_ends_first_is_a_timeout(tmp_path):
         await answering.answer(b'{"text": "x"}', Lane.BULK, budget_s=0.01, waited_ms=0)
 
 
+@pytest.fixture
+async def clock(monkeypatch):
+    """Seconds that the event loop believes to have passed; it goes on only where a test says so."""
+    loop = asyncio.get_running_loop()
+    now = [loop.time()]
+    monkeypatch.setattr(loop, "time", lambda: now[0])
+    return now
+
+
+class LongHost(RulesHost):
+    """A host whose model takes 50 seconds for a window."""
+
+    def __init__(self, clock):
+        self._clock = clock
+
+    def reader(self, lane, usage, language, on_text=None):  # noqa: ARG002 - the form is the seam's
+        async def window(*, done):
+            self._clock[0] += 50
+            if done:
+                usage.count(7)
+            await asyncio.sleep(0)
+
+        return window
+
+
+class Windows(Endless):
+    time_budget_s = 60.0
+
+    async def respond(self, request, model):
+        for word in request.text.split():
+            await model(done=word == "done")
+        return AgentResult()
+
+
+async def test_a_long_text_has_the_agents_budget_for_each_window(tmp_path, clock):
+    answering = Answering(Windows(), LongHost(clock), tmp_path)
+
+    answer = await answering.answer(b'{"text": "done done done done"}', Lane.BULK, budget_s=600, waited_ms=0)
+
+    assert answer.provenance.windows == 4
+
+
+async def test_what_goes_on_without_a_window_being_done_has_failed(tmp_path, clock):
+    answering = Answering(Windows(), LongHost(clock), tmp_path)
+
+    with pytest.raises(ContractError, match="nothing came of it"):
+        await answering.answer(b'{"text": "done stuck stuck stuck"}', Lane.BULK, budget_s=600, waited_ms=0)
+
+
 class Polyglot(Endless):
     any_language = True
 

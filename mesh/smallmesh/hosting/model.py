@@ -209,8 +209,7 @@ class Reader:
 
         more = True
         while more and (turned := await self._model.thread.run(turn, self._lane)) is not None:
-            self._usage.windows += 1
-            self._usage.tokens += len(turned[0].tokens)
+            self._usage.count(len(turned[0].tokens))
             more = ahead is not None
             yield turned
 

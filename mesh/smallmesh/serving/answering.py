@@ -86,7 +86,7 @@ class Answering:
         began = time.perf_counter()
         with _span(source, address, lane, caller) as opened:
             async with asyncio.timeout(budget_s):
-                result = self._validated(await self._respond(request, source.host.reader(lane, usage, language, on_text)))
+                result = self._validated(await self._respond(request, source.host.reader(lane, usage, language, on_text), usage))
             worked_ms = (time.perf_counter() - began) * 1000
             opened.set_attribute(names.GEN_AI_INPUT_TOKENS, usage.tokens)
             opened.set_attribute(names.WINDOWS, usage.windows)
@@ -116,14 +116,21 @@ class Answering:
             raise ContractError(ErrorCode.UNSUPPORTED_LANGUAGE, message)
         return language
 
-    async def _respond(self, request: AgentRequest, model: Model) -> object:
+    async def _respond(self, request: AgentRequest, model: Model, usage: Usage) -> object:
+        budget_s, now = self.agent.time_budget_s, asyncio.get_running_loop().time
+
+        def moved() -> None:
+            if not limit.expired():
+                limit.reschedule(now() + budget_s)
+
+        usage.on_window = moved
         try:
-            async with asyncio.timeout(self.agent.time_budget_s) as limit:
+            async with asyncio.timeout(budget_s) as limit:
                 return await self.agent.respond(request, model)
         except TimeoutError:
             if not limit.expired():
                 raise
-            message = f"no answer within the agent's own {self.agent.time_budget_s:g} s"
+            message = f"nothing came of it for the agent's own {budget_s:g} s"
             raise ContractError(ErrorCode.MODEL_FAILED, message) from None
 
     def _validated(self, raw: object) -> AgentResult:

@@ -100,7 +100,7 @@ class InstructReader:
 
     async def _score(self, window: Window, scoring: Scoring) -> WindowScores:
         choice = await self._prepared.engine.choose(self._prompt({TEXT: window.shown}), scoring.tokens, lane=self._lane)
-        self._count(choice.tokens)
+        self._usage.count(choice.tokens)
         probabilities = scoring.calibration.probabilities(scoring.labels, choice.log_probabilities)
         return WindowScores(window.start, window.end, window.tokens, probabilities)
 
@@ -132,13 +132,13 @@ class InstructReader:
     async def _generate(self, prompt: Prompt, tagging: Tagging) -> Generated:
         constraint = tagging.schema.begin()
         generated = await self._prepared.engine.generate(prompt, most=self._prepared.most, constraint=constraint, lane=self._lane)
-        self._count(len(prompt.own) + generated.tokens)
+        self._usage.count(len(prompt.own) + generated.tokens)
         return generated
 
     async def _write(self, window: Window, fields: dict[str, str], on_text: Callable[[str], None] | None = None) -> str:
         prompt = self._prompt({**fields, TEXT: window.shown})
         generated = await self._prepared.engine.generate(prompt, most=self._prepared.most, lane=self._lane, on_text=on_text)
-        self._count(len(prompt.own) + generated.tokens)
+        self._usage.count(len(prompt.own) + generated.tokens)
         written = whole_sentences(generated.text, generated.ended)
         if not any(map(str.isalnum, written)):
             raise ContractError(ErrorCode.INVALID_OUTPUT, "the model wrote nothing")
@@ -165,10 +165,6 @@ class InstructReader:
 
     def _prompt(self, fields: dict[str, str]) -> Prompt:
         return self._prepared.frame.prompt(fields)
-
-    def _count(self, tokens: int) -> None:
-        self._usage.windows += 1
-        self._usage.tokens += tokens
 
     def _refuse(self, why: str) -> NoReturn:
         raise ContractError(ErrorCode.MODEL_FAILED, f"the model cannot {why}")
