@@ -13,6 +13,8 @@ BESIDE = 64
 PASS_S = 1.0
 """How long a pass may take that reads prompts. Another request waits for it, and a model that moves less often counts as stuck."""
 LEAST_ROWS = 32
+TOGETHER = 4
+"""Rows that llama.cpp multiplies together; those that are left over cost twice as much. A full pass has none."""
 FIRST_ROWS = 128
 """Of the first pass, before anybody knows how quick the model is here."""
 
@@ -123,7 +125,7 @@ class Scheduler:
         """Learn from a pass how many rows the next may have; from a small one nothing, which takes long for its size."""
         if rows >= LEAST_ROWS:
             fit = int(rows * PASS_S / max(seconds, 1e-6))
-            self._most_rows = min(max(LEAST_ROWS, fit), self._decoder.n_batch, 2 * self._most_rows)
+            self._most_rows = min(max(LEAST_ROWS, fit // TOGETHER * TOGETHER), self._decoder.n_batch, 2 * self._most_rows)
 
     def _shared_out(self) -> list[tuple[Run, list[Row]]]:
         first = [run for run in self._active if run.lane is Lane.INTERACTIVE] or self._active
