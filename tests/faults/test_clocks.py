@@ -12,10 +12,10 @@ import pytest_asyncio
 from smallmesh.broker import EmbeddedBroker
 from smallmesh.bus.layout import all_consumers, lease_consumers, step_consumers
 from smallmesh_contracts import DataClass, ErrorCode, Lane, Status, Task
-from tests.faults.serving import served
 from tests.faults.share import share
 from tests.support.client import Client, new_address
 from tests.support.rules import SAY, write_agent
+from tests.support.serving import served
 
 pytestmark = [pytest.mark.mesh, pytest.mark.asyncio(loop_scope="session"), pytest.mark.experiment(14)]
 

@@ -10,11 +10,11 @@ import pytest
 from smallmesh.broker import EmbeddedBroker
 from smallmesh.bus.layout import all_consumers, step_consumers
 from smallmesh_contracts import Lane
-from tests.faults.serving import served
 from tests.faults.share import share
 from tests.support.client import Client, new_address
 from tests.support.meshes import RUNNABLE, SERVICES, missing_pieces, shipped
 from tests.support.processes import ended, environment
+from tests.support.serving import served
 
 pytestmark = [
     pytest.mark.mesh,

@@ -12,8 +12,8 @@ from smallmesh.bus.layout import RESULTS
 from smallmesh_contracts import ErrorCode, Lane, Status, Task, TaskResult, decode, subjects
 from tests.faults.hamlet import ECHO, TIRING, unharmed
 from tests.faults.newer import CODE, FIELD, write_newer
-from tests.faults.serving import served
 from tests.support.client import new_address
+from tests.support.serving import served
 
 pytestmark = [pytest.mark.mesh, pytest.mark.asyncio(loop_scope="session"), pytest.mark.experiment(12)]
 

@@ -13,7 +13,7 @@ from tests.support.client import Client, new_address
 from tests.support.meshes import RUNNABLE, SERVICES, missing_pieces, records
 from tests.support.patience import until
 from tests.support.rules import write_agent
-from tests.support.tiny import TINY, tiny_card
+from tests.support.tiny import TINY, tiny_card, write_ladder
 
 pytestmark = [pytest.mark.mesh, pytest.mark.asyncio(loop_scope="session")]
 
@@ -23,18 +23,6 @@ _JUDGE = """
 verdict = "medium" if "MEDIUM" in request.text else "simple"
 return ComplexityResult(verdict=verdict, probabilities={verdict: 1.0}, reasons=["a rule"], confidence=1.0)
 """
-_TIER = """
-[[tiers]]
-tier = "medium"
-id = "{card.id}"
-engine = "instruct"
-repository = "tests/tiny-instruct"
-file = "{card.file}"
-architecture = "{card.architecture}"
-quantisation = "{card.quantisation}"
-context = {card.context}
-slots = {card.slots}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +31,7 @@ def agents(tmp_path_factory):
     if missing_pieces(SERVICES / "sentiment", RUNNABLE):
         pytest.skip("a model is missing")
     parent = tmp_path_factory.mktemp("tiers") / "agents"
-    shutil.copytree(SERVICES / "sentiment", parent / "sentiment")
-    described = parent / "sentiment" / "model.toml"
-    embedded = described.read_text(encoding="utf-8").partition("[[tiers]]")[0]
-    described.write_text(embedded + _TIER.format(card=tiny_card()), encoding="utf-8")
+    write_ladder(parent, "sentiment", "medium")
     write_agent(parent, "complexity_router", "complexity", _JUDGE, request="ComplexityRequest", result="ComplexityResult")
     return parent
 

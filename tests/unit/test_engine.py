@@ -373,7 +373,9 @@ async def test_a_model_that_cannot_be_loaded_says_so_at_the_start():
         await BatchingEngine(load, "test").start()
 
 
-@pytest.mark.parametrize(("seconds", "rows"), [(4.0, [128, 32, 32]), (2.6, [128, 48, 48]), (0.5, [128, 256, 256]), (0.001, [128, 256, 512])])
+@pytest.mark.parametrize(
+    ("seconds", "rows"), [(4.0, [128, 32, 32]), (2.6, [128, 48, 48]), (0.5, [128, 256, 256]), (0.001, [128, 256, 512])]
+)
 def test_a_pass_reads_as_much_of_a_prompt_as_the_model_can_in_a_second(seconds, rows):
     decoder = FakeDecoder(n_ctx=2000, n_batch=512)
     scheduler = Scheduler(decoder)
