@@ -18,11 +18,13 @@ from smallmesh.cli.views.findings import print_findings
 from smallmesh.doctor import CHECKS, Broker, ConsumerFacts, Facts, Host, Level, Permissions, StreamFacts, checks, examine
 from smallmesh.doctor.checks.broker import version_of
 from smallmesh.doctor.checks.jetstream import ENOUGH, NEEDED
+from smallmesh.doctor.checks.models import Models
 from smallmesh.doctor.checks.permissions import covers, meet
 from smallmesh.doctor.facts import Extra
 from smallmesh.doctor.gather import Connection, Wanted, ask_broker
 from smallmesh.doctor.here import extras, look_around
 from smallmesh.doctor.inventory import FileState, ModelFacts
+from smallmesh.hosting.ladder.folder import ModelsFolder
 from smallmesh.settings import Settings, settings
 from smallmesh_contracts import DataClass, Lane, subjects
 
@@ -321,6 +323,30 @@ def test_this_machine_is_looked_at(tmp_path):
     assert here.disk_free > 0
     assert here.memory_free is not None
     assert here.running_here == {"ner": 7}
+
+
+def test_the_models_that_were_chosen_to_serve_are_looked_at_and_no_others(tmp_path):
+    models = ModelsFolder(tmp_path / "models")
+    models.choose("ner", "small")
+
+    here = look_around(Settings(state_dir=tmp_path, models_dir=models.path), {})
+
+    found = {model.agent: (model.tier, model.state) for model in here.models}
+    assert found["ner"] == ("small", FileState.NOT_PULLED)
+    assert found["sentiment"] == ("embedded", FileState.OK)
+    (finding,) = (one for one in Models().look(replace(WELL, host=here)) if one.level is P)
+    assert "smallmesh models pull ner --tier small" in finding.todo
+
+
+def test_a_damaged_list_of_choices_does_not_end_the_doctor(tmp_path):
+    models = ModelsFolder(tmp_path / "models")
+    models.choose("ner", "small")
+    for file in models.path.iterdir():
+        file.write_text("[[", encoding="utf-8")
+
+    here = look_around(Settings(state_dir=tmp_path, models_dir=models.path), {})
+
+    assert {model.state for model in here.models} == {FileState.BAD_CHOICE}
 
 
 def test_a_broken_agent_folder_does_not_end_the_doctor(tmp_path):

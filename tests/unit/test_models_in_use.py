@@ -137,7 +137,14 @@ def test_a_second_tier_is_for_what_is_harder(folder, chosen, models, monkeypatch
 def test_a_tier_that_was_not_pulled_says_how_to_pull_it_and_how_to_go_back(folder, chosen, models):
     models.choose("words", "small")
 
-    with pytest.raises(ModelError, match="`smallmesh models pull words --tier small`, or go back by `smallmesh models use words embedded`"):
+    with pytest.raises(ModelError, match="run `smallmesh models pull words --tier small`.* or go back by `smallmesh models use words embedded`"):
+        card_in_use(folder, chosen)
+
+
+def test_a_tier_of_the_environment_that_was_not_pulled_is_not_given_up_by_a_command(folder, chosen, monkeypatch):
+    monkeypatch.setenv("SMALLMESH_WORDS_TIER", "small")
+
+    with pytest.raises(ModelError, match=r"\(chosen by SMALLMESH_WORDS_TIER; or unset SMALLMESH_WORDS_TIER\)"):
         card_in_use(folder, chosen)
 
 
@@ -152,7 +159,7 @@ def test_a_file_that_nothing_is_known_of_counts_as_not_pulled(folder, chosen, mo
 def test_a_tier_that_is_not_there_is_said_with_those_that_are_and_with_who_chose_it(folder, chosen, monkeypatch):
     monkeypatch.setenv("SMALLMESH_WORDS_TIER", "huge")
 
-    with pytest.raises(ModelError, match=r"no tier called 'huge'; there are: embedded, small, medium \(chosen by SMALLMESH_WORDS_TIER\)"):
+    with pytest.raises(ModelError, match=r"no tier called 'huge'; there are: embedded, small, medium \(chosen by SMALLMESH_WORDS_TIER;"):
         card_in_use(folder, chosen)
 
 

@@ -123,7 +123,7 @@ class Host:
         agents: Answers by the names of the agents on the agent path.
         services: Likewise of services that are not agents.
         catalogue_error: Why the agent path cannot be loaded; empty where it can.
-        models: Every agent's model.
+        models: Every agent's models, those that are chosen to serve.
         memory_free: Bytes that processes may still take; None where it cannot be told.
         running_here: Process ids of the mesh that `up` runs here, by name.
         state_dir: Where that mesh keeps its store.

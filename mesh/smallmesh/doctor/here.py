@@ -1,6 +1,5 @@
 """Facts of this machine: what is installed, what lies here, what is free."""
 
-import contextlib
 import platform
 import re
 import shutil
@@ -13,6 +12,8 @@ import smallmesh
 from smallmesh.catalogue import Catalogue, CatalogueError
 from smallmesh.doctor.facts import Extra, Host
 from smallmesh.doctor.inventory import models_in
+from smallmesh.hosting.ladder import memory
+from smallmesh.hosting.ladder.folder import ModelsFolder
 from smallmesh.settings import Settings
 
 DISTRIBUTION = "smallmesh"
@@ -36,8 +37,8 @@ def look_around(chosen: Settings, running_here: Mapping[str, int]) -> Host:
         agents=agents,
         services=services,
         catalogue_error=error,
-        models=tuple(models_in(chosen.agent_folders)),
-        memory_free=memory_free(),
+        models=tuple(models_in(chosen.agent_folders, ModelsFolder(chosen.models_dir))),
+        memory_free=memory.available(),
         running_here=running_here,
         state_dir=str(chosen.state_dir),
         disk_free=shutil.disk_usage(_existing(chosen.state_dir)).free,
@@ -52,24 +53,6 @@ def _catalogue(folders: Sequence[Path]) -> tuple[Mapping[str, str], Mapping[str,
         return {}, {}, str(error)
     agents = {name: one.agent.answer for name, one in found.agents.items()}
     return agents, {name: one.service.answer for name, one in found.services.items()}, ""
-
-
-def memory_free() -> int | None:
-    """Return the bytes that new processes may take: of the machine, or of the control group where that is less."""
-    try:
-        import psutil  # noqa: PLC0415 - of the extra `broker`, and not needed to look at another machine's mesh
-    except ModuleNotFoundError:
-        return None
-    machine = int(psutil.virtual_memory().available)
-    group = _group_free(Path("/sys/fs/cgroup"))
-    return machine if group is None else min(machine, group)
-
-
-def _group_free(folder: Path) -> int | None:
-    with contextlib.suppress(OSError, ValueError):  # no such file, or `max`: there is no limit
-        limit = int((folder / "memory.max").read_text(encoding="ascii"))
-        return max(0, limit - int((folder / "memory.current").read_text(encoding="ascii")))
-    return None
 
 
 def _existing(path: Path) -> Path:

@@ -11,6 +11,8 @@ from smallmesh.hosting.card import CARD_FILE, EMBEDDED, ModelCard, ModelError, T
 from smallmesh.hosting.ladder.folder import ModelsFolder
 from smallmesh.hosting.ladder.in_use import choice_for
 
+_MB = 1_000_000
+
 
 class FileState(StrEnum):
     """What the file is, compared with its card."""
@@ -22,6 +24,7 @@ class FileState(StrEnum):
     NO_TIER = "no such tier"
     NO_CARD = "no model"
     BAD_CARD = "bad card"
+    BAD_CHOICE = "not known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +59,24 @@ class ModelFacts:
         return self.state in (FileState.OK, FileState.NO_CARD)
 
     @property
+    def memory(self) -> int:
+        """Bytes that it adds to a process, as its card or its file says."""
+        ram_mb = self.card.ram_mb if self.card is not None else None
+        return max(self.size, (ram_mb or 0) * _MB)
+
+    @property
     def is_fine(self) -> bool:
         """Whether there is nothing to do about it: it can be served, or was not pulled and nobody wants it."""
         return self.can_be_served or (self.state is FileState.NOT_PULLED and not self.in_use)
 
 
-def models_in(folders: Iterable[Path]) -> Iterator[ModelFacts]:
-    """Yield every agent's embedded model, by the files of its folder alone: nothing is imported, nothing loaded."""
-    yield from map(model_of, agents_in(folders))
+def models_in(folders: Iterable[Path], models: ModelsFolder) -> Iterator[ModelFacts]:
+    """Yield the models that agents serve with, by their files alone: nothing is imported, nothing loaded."""
+    for folder in agents_in(folders):
+        try:
+            yield from tiers_of(folder, models, in_use=True)
+        except (ModelError, OSError) as error:
+            yield ModelFacts(folder.name, FileState.BAD_CHOICE, message=str(error))
 
 
 def agents_in(folders: Iterable[Path]) -> Iterator[Path]:
@@ -91,8 +104,10 @@ def tiers_in(folders: Iterable[Path], models: ModelsFolder) -> Iterator[ModelFac
         yield from tiers_of(folder, models, hashed)
 
 
-def tiers_of(folder: Path, models: ModelsFolder, hashed: Callable[[Path], str] = sha256_of) -> Iterator[ModelFacts]:
-    """Yield every tier of one agent, the embedded one first.
+def tiers_of(
+    folder: Path, models: ModelsFolder, hashed: Callable[[Path], str] = sha256_of, *, in_use: bool = False
+) -> Iterator[ModelFacts]:
+    """Yield every tier of one agent, the embedded one first; or only those that are chosen to serve.
 
     Raises:
         ModelError: The folder's lock file, or its file of choices, cannot be read.
@@ -100,11 +115,14 @@ def tiers_of(folder: Path, models: ModelsFolder, hashed: Callable[[Path], str] =
     choice = choice_for(folder.name, models)
     chosen = choice.tiers
     embedded = model_of(folder)
-    yield replace(embedded, in_use=EMBEDDED in chosen)
+    if EMBEDDED in chosen or not in_use or embedded.state is FileState.BAD_CARD:
+        yield replace(embedded, in_use=EMBEDDED in chosen)
     if embedded.state is FileState.BAD_CARD:
         return
     tiers = load_tiers(folder)
     for tier in tiers:
+        if in_use and tier.tier not in chosen:
+            continue
         sha256 = models.sha256_of(tier)
         facts = ModelFacts(folder.name, FileState.OK, tier, 0, "", tier.tier, tier.tier in chosen, models.file_of(tier), sha256)
         if sha256 is None or not models.file_of(tier).exists():
@@ -115,7 +133,7 @@ def tiers_of(folder: Path, models: ModelsFolder, hashed: Callable[[Path], str] =
     known = {EMBEDDED, *(tier.tier for tier in tiers)}
     for name in chosen:
         if name not in known:
-            message = f"chosen by {choice.by}; there are: {', '.join((EMBEDDED, *(tier.tier for tier in tiers)))}"
+            message = f"chosen by {choice.by}; there are: {', '.join((EMBEDDED, *(tier.tier for tier in tiers)))}; or {choice.back}"
             yield ModelFacts(folder.name, FileState.NO_TIER, message=message, tier=name)
 
 

@@ -40,5 +40,5 @@ class Memory(Check):
 
 def needed_by(host: Host) -> int:
     """Return the bytes that one process each of everything on the agent path takes."""
-    models = sum(model.size for model in host.models)
+    models = sum(model.memory for model in host.models)
     return AGENT * len(host.agents) + models + PROCESS * (len(host.services) + ORCHESTRATORS)

@@ -26,10 +26,12 @@ class Choice:
     Attributes:
         tiers: Their names, the one that serves first.
         by: Who says so, to be told where it is wrong; empty where nobody did.
+        back: How the embedded model is chosen instead.
     """
 
     tiers: tuple[str, ...]
-    by: str
+    by: str = ""
+    back: str = ""
 
 
 def choice_for(agent: str, models: ModelsFolder) -> Choice:
@@ -39,10 +41,11 @@ def choice_for(agent: str, models: ModelsFolder) -> Choice:
         ModelError: What `models use` wrote cannot be read.
     """
     if said := agent_tier(agent):
-        return Choice(tuple(name.strip() for name in said.split(",")), f"SMALLMESH_{agent.upper()}_TIER")
+        variable = f"SMALLMESH_{agent.upper()}_TIER"
+        return Choice(tuple(name.strip() for name in said.split(",")), variable, f"unset {variable}")
     if tiers := models.chosen(agent):
-        return Choice(tiers, "`smallmesh models use`")
-    return Choice((EMBEDDED,), "")
+        return Choice(tiers, "`smallmesh models use`", f"go back by `smallmesh models use {agent} {EMBEDDED}`")
+    return Choice((EMBEDDED,))
 
 
 def card_in_use(folder: Path, chosen: Settings) -> tuple[ModelCard, Path] | None:
@@ -102,7 +105,7 @@ def _loadable(folder: Path, models: ModelsFolder, place: int) -> tuple[ModelCard
         if found is not None and found[0].engine == "instruct":
             _check_memory(folder, choice.tiers[place], *found)
     except (ModelError, OSError) as error:
-        raise ModelError(f"{error} (chosen by {choice.by})" if choice.by else str(error)) from error
+        raise ModelError(f"{error} (chosen by {choice.by}; or {choice.back})" if choice.by else str(error)) from error
     return found
 
 
@@ -121,9 +124,7 @@ def card_of(folder: Path, models: ModelsFolder, name: str) -> tuple[ModelCard, P
     tier = find_tier(folder.name, load_tiers(folder), name)
     path, sha256 = models.file_of(tier), models.sha256_of(tier)
     if sha256 is None or not path.is_file():
-        pull = f"smallmesh models pull {folder.name} --tier {name}"
-        back = f"smallmesh models use {folder.name} {EMBEDDED}"
-        raise ModelError(f"{folder.name}'s tier {name} was not pulled: run `{pull}`, or go back by `{back}`")
+        raise ModelError(f"{folder.name}'s tier {name} was not pulled: run `smallmesh models pull {folder.name} --tier {name}`")
     return tier.card(sha256), path.parent
 
 
