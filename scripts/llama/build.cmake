@@ -3,23 +3,27 @@
 # is more than half of the compile time and nothing here loads it.
 set(LLAMA_BUILD_COMMON OFF)
 
-# Two files of our own, which say what they are for; what they are worth is in docs/models.md, why they are here in decision 20.
+# Three files of our own, which say what they are for; what they are worth is in docs/models.md, why they are here in decision 20.
 set(GGML_LLAMAFILE ON) # its entry is where ggml asks for a faster product
 set(SMALLMESH_LLAMA ${CMAKE_CURRENT_LIST_DIR})
 if(NOT MSVC)
     add_compile_options("$<$<COMPILE_LANGUAGE:C,CXX>:SHELL:-include '${SMALLMESH_LLAMA}/half.h'>")
 endif()
-function(smallmesh_product)
+function(smallmesh_products)
     set(sources ${CMAKE_CURRENT_SOURCE_DIR}/ggml/src)
     get_property(targets DIRECTORY ${sources} PROPERTY BUILDSYSTEM_TARGETS)
     list(FILTER targets INCLUDE REGEX "^ggml-cpu(-|$)") # in a portable build there is one for each generation of processors
     foreach(target IN LISTS targets)
         get_target_property(kind ${target} TYPE)
         if(kind MATCHES "(SHARED|STATIC|MODULE)_LIBRARY") # and not the objects that only find out which processor this is
-            target_sources(${target} PRIVATE ${SMALLMESH_LLAMA}/product.cpp)
+            target_sources(${target} PRIVATE ${SMALLMESH_LLAMA}/product_q4.cpp ${SMALLMESH_LLAMA}/product_q8.cpp)
         endif()
     endforeach()
-    set_property(SOURCE ${sources}/ggml-cpu/llamafile/sgemm.cpp DIRECTORY ${sources}
-                 APPEND PROPERTY COMPILE_DEFINITIONS llamafile_sgemm=stock_llamafile_sgemm)
+    foreach(renamed ggml-cpu/llamafile/sgemm.cpp:llamafile_sgemm ggml-cpu/arch/x86/repack.cpp:ggml_gemm_q4_0_8x8_q8_0)
+        string(REPLACE ":" ";" renamed ${renamed})
+        list(GET renamed 0 file)
+        list(GET renamed 1 name)
+        set_property(SOURCE ${sources}/${file} DIRECTORY ${sources} APPEND PROPERTY COMPILE_DEFINITIONS ${name}=stock_${name})
+    endforeach()
 endfunction()
-cmake_language(DEFER CALL smallmesh_product) # once all targets are there
+cmake_language(DEFER CALL smallmesh_products) # once all targets are there

@@ -137,7 +137,7 @@ def test_a_second_tier_is_for_what_is_harder(folder, chosen, models, monkeypatch
 def test_a_tier_that_was_not_pulled_says_how_to_pull_it_and_how_to_go_back(folder, chosen, models):
     models.choose("words", "small")
 
-    with pytest.raises(ModelError, match="run `smallmesh models pull words --tier small`.* or go back by `smallmesh models use words embedded`"):
+    with pytest.raises(ModelError, match=r"pull words --tier small`.*or go back by `smallmesh models use words embedded`"):
         card_in_use(folder, chosen)
 
 

@@ -1,0 +1,67 @@
+"""The products of matrices that are compiled into llama.cpp: many tokens at once give what one at a time gives, by other code."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from scripts.benches.inference.shapes import SHAPES, synthetic
+from smallmesh.hosting.engine.port import Outcome, Row
+from smallmesh.hosting.llama import Decoder
+from tests.support.tiny import TINY, tiny_card
+
+pytestmark = pytest.mark.mesh
+
+LENGTHS = (4, 5, 8, 23, 64)
+"""One group of four tokens; with one left over; and several."""
+ALIKE = 0.999
+"""Least cosine: one way rounds the tokens to 8 bits where the other does not."""
+
+
+@pytest.fixture(scope="module")
+def random_q4_0(tmp_path_factory):
+    """A model of random weights in Q4_0, which shares one matrix in Q8_0 between input and output."""
+    vocabulary = TINY / tiny_card().file
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        return synthetic(replace(SHAPES["tiny"], tokens=4096), vocabulary, lambda _: None)
+
+
+def logits(path, tokens, *, at_once, threads=1):
+    """Return the logits after each token, evaluated in one pass or one by one."""
+    decoder = Decoder(path, n_ctx=128, n_sequences=1, n_batch=64, n_threads=threads)
+    try:
+        found = []
+        step = len(tokens) if at_once else 1
+        for start in range(0, len(tokens), step):
+            rows = [Row(token, start + place, (0,), wanted=True) for place, token in enumerate(tokens[start : start + step])]
+            assert decoder.decode(rows) is Outcome.DONE
+            found.append(decoder.logits().copy())
+        return np.concatenate(found)
+    finally:
+        decoder.close()
+
+
+def cosines(one, other):
+    return (one * other).sum(1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_many_tokens_at_once_give_what_one_at_a_time_gives(random_q4_0, length, threads):
+    tokens = np.random.default_rng(length).integers(300, 4000, length).tolist()
+
+    together = logits(random_q4_0, tokens, at_once=True, threads=threads)
+    alone = logits(random_q4_0, tokens, at_once=False)
+
+    assert np.ptp(alone) > 0
+    assert cosines(together, alone).min() > ALIKE
+
+
+def test_neither_the_number_of_threads_nor_of_tokens_changes_what_a_token_gives(random_q4_0):
+    tokens = np.random.default_rng(0).integers(300, 4000, 48).tolist()  # from 64 on llama.cpp reckons attention in another way
+
+    whole = logits(random_q4_0, tokens, at_once=True)
+
+    assert np.allclose(whole, logits(random_q4_0, tokens, at_once=True, threads=2), atol=1e-3)
+    assert np.allclose(whole[:24], logits(random_q4_0, tokens[:24], at_once=True), atol=1e-3)
