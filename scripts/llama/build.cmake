@@ -19,11 +19,10 @@ function(smallmesh_products)
             target_sources(${target} PRIVATE ${SMALLMESH_LLAMA}/product_q4.cpp ${SMALLMESH_LLAMA}/product_q8.cpp)
         endif()
     endforeach()
-    foreach(renamed ggml-cpu/llamafile/sgemm.cpp:llamafile_sgemm ggml-cpu/arch/x86/repack.cpp:ggml_gemm_q4_0_8x8_q8_0)
-        string(REPLACE ":" ";" renamed ${renamed})
-        list(GET renamed 0 file)
-        list(GET renamed 1 name)
-        set_property(SOURCE ${sources}/${file} DIRECTORY ${sources} APPEND PROPERTY COMPILE_DEFINITIONS ${name}=stock_${name})
-    endforeach()
+    set_property(SOURCE ${sources}/ggml-cpu/llamafile/sgemm.cpp DIRECTORY ${sources}
+                 APPEND PROPERTY COMPILE_DEFINITIONS llamafile_sgemm=stock_llamafile_sgemm)
+    set_property(SOURCE ${sources}/ggml-cpu/arch/x86/repack.cpp DIRECTORY ${sources}
+                 APPEND PROPERTY COMPILE_DEFINITIONS ggml_gemm_q4_0_8x8_q8_0=stock_ggml_gemm_q4_0_8x8_q8_0
+                                                     ggml_gemv_q4_0_8x8_q8_0=stock_ggml_gemv_q4_0_8x8_q8_0)
 endfunction()
 cmake_language(DEFER CALL smallmesh_products) # once all targets are there
