@@ -1,10 +1,9 @@
-// Products of Q8_0 weights with F32 activations, for batches of tokens, on x86 with AVX2 and FMA.
+// Products of Q8_0 weights with tokens in 8 bits, on x86 with AVX2 and without AVX-512 or VNNI.
 //
-// ggml multiplies such matrices block by block in 8-bit arithmetic, after it has quantised the activations. Without VNNI (many
-// processors, and more virtual ones) that is slower than floating point; with it, ggml's own product is used. Here twelve rows of weights at a time are widened
-// into the first-level cache and multiplied with all tokens, which were packed so that a vector holds eight of them.
-// ggml calls `llamafile_sgemm` before its own code; everything that is not Q8_0 x F32 goes on to its original, renamed by
-// build.cmake. A product is summed in the order of k whatever the number of tokens: batching does not change a result.
+// AVX2 multiplies unsigned by signed bytes, and a sum of two such products is too large for its 16 bits; ggml goes round that with four
+// instructions for each pair of vectors. Here sixteen rows of weights at a time are widened to 16 bits, pairs of k side by side, and
+// multiplied with all tokens: two instructions a pair. The sums of integers are ggml's, whatever the number of tokens.
+// ggml calls `llamafile_sgemm` before its own code; everything else goes on to the original, which build.cmake renames.
 
 #include "ggml-impl.h"
 #include "ggml-cpu-impl.h"
@@ -16,147 +15,149 @@
 extern "C" bool stock_llamafile_sgemm(const struct ggml_compute_params *, int64_t, int64_t, int64_t, const void *, int64_t,
                                       const void *, int64_t, void *, int64_t, int, int, int);
 
-#if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__) && defined(__GNUC__) && !defined(__AVX512VNNI__) && !defined(__AVXVNNI__)
+#if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__) && defined(__GNUC__) && !defined(__AVX512F__) && !defined(__AVXVNNI__)
 
 #include <immintrin.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <memory>
+#include <vector>
 
 namespace {
 
-constexpr int64_t LANES = 8;                 // floats of a vector
-constexpr int64_t ROWS = 12;                 // of weights, widened together: a multiple of every tile's height
-constexpr int64_t PACKED = 96 * 1024;        // floats of packed activations: less than a core's second-level cache
-constexpr int64_t FEWEST = 6;                // tokens from which widening the weights pays
+constexpr int64_t LANES = 8;                 // rows of weights of a vector
+constexpr int64_t ROWS = 2 * LANES;          // that are widened together
+constexpr int64_t TOKENS = 4;                // that are multiplied with them together
+constexpr int64_t PAIRS = QK8_0 / 2;         // of a block
+constexpr int64_t FEWEST = 8;                // tokens from which widening the weights pays
 
-// Memory of one thread, aligned for vectors, kept for the next product.
-class Scratch {
-  public:
-    float * of(int64_t floats) {
-        if (floats > size_) {
-            raw_.reset(new char[floats * sizeof(float) + 64]);
-            size_ = floats;
-        }
-        return reinterpret_cast<float *>((reinterpret_cast<uintptr_t>(raw_.get()) + 63) & ~uintptr_t(63));
-    }
-
-  private:
-    std::unique_ptr<char[]> raw_;
-    int64_t size_ = 0;
+// A block of sixteen rows.
+struct alignas(32) Weights {
+    __m256i pairs[PAIRS][2];                 // of the first eight rows and of the others
+    __m256  scales[2];
 };
 
-thread_local Scratch weights_scratch, packed_scratch;
+// A block of one token.
+struct Token {
+    int16_t numbers[QK8_0];
+    float   scale;
+};
 
-inline void widen(const block_q8_0 * row, int64_t blocks, float * out) {
-    for (int64_t b = 0; b < blocks; ++b) {
-        const __m256 scale = _mm256_set1_ps(_cvtsh_ss(row[b].d));
-        for (int i = 0; i < QK8_0; i += LANES) {
-            const __m256i whole = _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(row[b].qs + i)));
-            _mm256_store_ps(out + b * QK8_0 + i, _mm256_mul_ps(scale, _mm256_cvtepi32_ps(whole)));
-        }
-    }
-}
+struct Scratch {
+    std::vector<Weights> weights;
+    std::vector<Token> tokens;
+};
+thread_local Scratch scratch;
 
-inline void transpose(__m256 (&r)[8]) {
-    __m256 a[8], s[8];
+inline void transpose(__m256i (&r)[LANES]) {
+    __m256i a[LANES], s[LANES];
     for (int t = 0; t < 4; ++t) {
-        a[2 * t] = _mm256_unpacklo_ps(r[2 * t], r[2 * t + 1]);
-        a[2 * t + 1] = _mm256_unpackhi_ps(r[2 * t], r[2 * t + 1]);
+        a[2 * t] = _mm256_unpacklo_epi32(r[2 * t], r[2 * t + 1]);
+        a[2 * t + 1] = _mm256_unpackhi_epi32(r[2 * t], r[2 * t + 1]);
     }
     for (int h = 0; h < 8; h += 4) {
-        s[h] = _mm256_shuffle_ps(a[h], a[h + 2], 0x44);
-        s[h + 1] = _mm256_shuffle_ps(a[h], a[h + 2], 0xEE);
-        s[h + 2] = _mm256_shuffle_ps(a[h + 1], a[h + 3], 0x44);
-        s[h + 3] = _mm256_shuffle_ps(a[h + 1], a[h + 3], 0xEE);
+        s[h] = _mm256_unpacklo_epi64(a[h], a[h + 2]);
+        s[h + 1] = _mm256_unpackhi_epi64(a[h], a[h + 2]);
+        s[h + 2] = _mm256_unpacklo_epi64(a[h + 1], a[h + 3]);
+        s[h + 3] = _mm256_unpackhi_epi64(a[h + 1], a[h + 3]);
     }
     for (int t = 0; t < 4; ++t) {
-        r[t] = _mm256_permute2f128_ps(s[t], s[t + 4], 0x20);
-        r[t + 4] = _mm256_permute2f128_ps(s[t], s[t + 4], 0x31);
+        r[t] = _mm256_permute2x128_si256(s[t], s[t + 4], 0x20);
+        r[t + 4] = _mm256_permute2x128_si256(s[t], s[t + 4], 0x31);
     }
 }
 
-// Packs `count` tokens of k floats as k rows of `width` tokens; those beyond `count` are zero.
-void pack(const float * tokens, int64_t stride, int64_t k, int64_t count, int64_t width, float * out) {
-    for (int64_t j = 0; j < width; j += LANES) {
-        for (int64_t l = 0; l < k; l += LANES) {
-            __m256 r[8];
-            for (int t = 0; t < 8; ++t) {
-                r[t] = j + t < count ? _mm256_loadu_ps(tokens + (j + t) * stride + l) : _mm256_setzero_ps();
+// Rows beyond `rows` are zero.
+void widen(const block_q8_0 * first, int64_t stride, int64_t rows, int64_t blocks, Weights * out) {
+    for (int64_t b = 0; b < blocks; ++b) {
+        for (int64_t half = 0; half < 2; ++half) {
+            alignas(32) float scales[LANES];
+            for (int64_t r = 0; r < LANES; ++r) {
+                const int64_t row = half * LANES + r;
+                scales[r] = row < rows ? _cvtsh_ss(first[row * stride + b].d) : 0.0f;
             }
-            transpose(r);
-            for (int t = 0; t < 8; ++t) {
-                _mm256_store_ps(out + (l + t) * width + j, r[t]);
-            }
-        }
-    }
-}
-
-// HEIGHT rows of weights with WIDTH vectors of tokens; every sum stays in a register.
-template <int HEIGHT, int WIDTH>
-__attribute__((noinline)) void tile(const float * weights, int64_t k, const float * packed, float * out, int64_t stride, int64_t rows,
-                                    int64_t tokens) {
-    __m256 sum[HEIGHT][WIDTH];
-#pragma GCC unroll 12
-    for (int i = 0; i < HEIGHT; ++i)
-#pragma GCC unroll 3
-        for (int v = 0; v < WIDTH; ++v) sum[i][v] = _mm256_setzero_ps();
-#pragma GCC unroll 1
-    for (int64_t l = 0; l < k; ++l, packed += WIDTH * LANES) {
-        __m256 token[WIDTH];
-#pragma GCC unroll 3
-        for (int v = 0; v < WIDTH; ++v) token[v] = _mm256_load_ps(packed + v * LANES);
-#pragma GCC unroll 12
-        for (int i = 0; i < HEIGHT; ++i) {
-            const __m256 weight = _mm256_broadcast_ss(weights + i * k + l);
-#pragma GCC unroll 3
-            for (int v = 0; v < WIDTH; ++v) sum[i][v] = _mm256_fmadd_ps(weight, token[v], sum[i][v]);
-        }
-    }
-    alignas(32) float sums[HEIGHT][WIDTH * LANES];
-#pragma GCC unroll 12
-    for (int i = 0; i < HEIGHT; ++i)
-#pragma GCC unroll 3
-        for (int v = 0; v < WIDTH; ++v) _mm256_store_ps(&sums[i][v * LANES], sum[i][v]);
-    for (int64_t j = 0; j < tokens; ++j)
-        for (int64_t i = 0; i < rows; ++i) out[j * stride + i] = sums[i][j];
-}
-
-template <int HEIGHT, int WIDTH>
-void tiles(const float * weights, int64_t k, const float * packed, float * out, int64_t stride, int64_t rows, int64_t tokens) {
-    for (int64_t i = 0; i < rows; i += HEIGHT) {
-        tile<HEIGHT, WIDTH>(weights + i * k, k, packed, out + i, stride, std::min<int64_t>(HEIGHT, rows - i), tokens);
-    }
-}
-
-// Tokens of the next panel: two vectors, or what is left where that is one or three.
-int64_t panel(int64_t left) { return left == LANES || left == 3 * LANES ? left : 2 * LANES; }
-
-// Rows [first, last) of the weights with all n tokens.
-void multiply(int64_t first, int64_t last, int64_t n, int64_t k, const block_q8_0 * A, int64_t lda, const float * B, int64_t ldb,
-              float * C, int64_t ldc) {
-    const int64_t most = std::max<int64_t>(2 * LANES, PACKED / k / (2 * LANES) * (2 * LANES));
-    float * weights = weights_scratch.of(ROWS * k);
-    for (int64_t from = 0; from < n; from += most) {
-        const int64_t count = std::min(most, n - from), width = (count + LANES - 1) / LANES * LANES;
-        float * packed = packed_scratch.of(width * k);
-        for (int64_t j = 0; j < width; j += panel(width - j)) {
-            pack(B + (from + j) * ldb, ldb, k, count - j, panel(width - j), packed + j * k);
-        }
-        for (int64_t i = first; i < last; i += ROWS) {
-            const int64_t rows = std::min(ROWS, last - i);
-            for (int64_t r = 0; r < rows; ++r) widen(A + (i + r) * lda, k / QK8_0, weights + r * k);
-            std::memset(weights + rows * k, 0, (ROWS - rows) * k * sizeof(float));
-            for (int64_t j = 0; j < width; j += panel(width - j)) {
-                const int64_t tokens = std::min(panel(width - j), count - j);
-                float * out = C + (from + j) * ldc + i;
-                switch (panel(width - j) / LANES) {
-                    case 1: tiles<12, 1>(weights, k, packed + j * k, out, ldc, rows, tokens); break;
-                    case 2: tiles<6, 2>(weights, k, packed + j * k, out, ldc, rows, tokens); break;
-                    default: tiles<4, 3>(weights, k, packed + j * k, out, ldc, rows, tokens); break;
+            out[b].scales[half] = _mm256_load_ps(scales);
+            for (int64_t part = 0; part < 2; ++part) {
+                __m256i pairs[LANES];
+                for (int64_t r = 0; r < LANES; ++r) {
+                    const int64_t row = std::min(half * LANES + r, rows - 1);
+                    const auto * bytes = reinterpret_cast<const __m128i *>(first[row * stride + b].qs) + part;
+                    pairs[r] = _mm256_cvtepi8_epi16(_mm_loadu_si128(bytes));
                 }
+                transpose(pairs);
+                for (int64_t p = 0; p < LANES; ++p) out[b].pairs[part * LANES + p][half] = pairs[p];
+            }
+        }
+    }
+}
+
+void widen(const block_q8_0 * token, int64_t blocks, Token * out) {
+    for (int64_t b = 0; b < blocks; ++b) {
+        for (int64_t part = 0; part < 2; ++part) {
+            const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i *>(token[b].qs) + part);
+            _mm256_storeu_si256(reinterpret_cast<__m256i *>(out[b].numbers) + part, _mm256_cvtepi8_epi16(bytes));
+        }
+        out[b].scale = _cvtsh_ss(token[b].d);
+    }
+}
+
+// Sixteen rows, of which `rows` are wanted, with a few tokens that stand `stride` blocks apart.
+template <int COUNT>
+void multiply(const Weights * weights, const Token * tokens, int64_t stride, int64_t blocks, int64_t rows, float * out, int64_t apart) {
+    __m256 sums[COUNT][2];
+    for (int t = 0; t < COUNT; ++t) sums[t][0] = sums[t][1] = _mm256_setzero_ps();
+    for (int64_t b = 0; b < blocks; ++b, ++weights, ++tokens) {
+        __m256i whole[COUNT][2];
+        for (int t = 0; t < COUNT; ++t) whole[t][0] = whole[t][1] = _mm256_setzero_si256();
+#pragma GCC unroll 1
+        for (int64_t p = 0; p < PAIRS; ++p) {
+            const __m256i first = weights->pairs[p][0], second = weights->pairs[p][1];
+#pragma GCC unroll 4
+            for (int t = 0; t < COUNT; ++t) {
+                int32_t pair;
+                std::memcpy(&pair, tokens[t * stride].numbers + 2 * p, sizeof pair);
+                const __m256i repeated = _mm256_set1_epi32(pair);
+                const __m256i x = _mm256_madd_epi16(first, repeated), y = _mm256_madd_epi16(second, repeated);
+                whole[t][0] = _mm256_add_epi32(whole[t][0], x);
+                whole[t][1] = _mm256_add_epi32(whole[t][1], y);
+            }
+        }
+#pragma GCC unroll 4
+        for (int t = 0; t < COUNT; ++t) {
+            const __m256 scale = _mm256_set1_ps(tokens[t * stride].scale);
+            for (int half = 0; half < 2; ++half) {
+                const __m256 scales = _mm256_mul_ps(weights->scales[half], scale);
+                sums[t][half] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(whole[t][half]), scales, sums[t][half]);
+            }
+        }
+    }
+    alignas(32) float row[ROWS];
+    for (int t = 0; t < COUNT; ++t) {
+        float * to = rows == ROWS ? out + t * apart : row;
+        _mm256_storeu_ps(to, sums[t][0]);
+        _mm256_storeu_ps(to + LANES, sums[t][1]);
+        if (to == row) std::copy(row, row + rows, out + t * apart);
+    }
+}
+
+// Rows [first, last) of the weights with n tokens; k and strides of A and B count blocks.
+void multiply(int64_t first, int64_t last, int64_t n, int64_t k, const block_q8_0 * A, int64_t lda, const block_q8_0 * B, int64_t ldb,
+              float * C, int64_t ldc) {
+    scratch.weights.resize(k);
+    scratch.tokens.resize(n * k);
+    for (int64_t j = 0; j < n; ++j) widen(B + j * ldb, k, scratch.tokens.data() + j * k);
+    for (int64_t i = first; i < last; i += ROWS) {
+        const int64_t rows = std::min(ROWS, last - i);
+        widen(A + i * lda, lda, rows, k, scratch.weights.data());
+        for (int64_t j = 0; j < n; j += TOKENS) {
+            const Token * tokens = scratch.tokens.data() + j * k;
+            float * out = C + j * ldc + i;
+            switch (std::min(TOKENS, n - j)) {
+                case 1: multiply<1>(scratch.weights.data(), tokens, k, k, rows, out, ldc); break;
+                case 2: multiply<2>(scratch.weights.data(), tokens, k, k, rows, out, ldc); break;
+                case 3: multiply<3>(scratch.weights.data(), tokens, k, k, rows, out, ldc); break;
+                default: multiply<4>(scratch.weights.data(), tokens, k, k, rows, out, ldc); break;
             }
         }
     }
@@ -166,14 +167,12 @@ void multiply(int64_t first, int64_t last, int64_t n, int64_t k, const block_q8_
 
 extern "C" bool llamafile_sgemm(const struct ggml_compute_params * params, int64_t m, int64_t n, int64_t k, const void * A, int64_t lda,
                                 const void * B, int64_t ldb, void * C, int64_t ldc, int Atype, int Btype, int Ctype) {
-    if (Atype != GGML_TYPE_Q8_0 || Btype != GGML_TYPE_F32 || Ctype != GGML_TYPE_F32 || n < FEWEST) {
+    if (Atype != GGML_TYPE_Q8_0 || Btype != GGML_TYPE_Q8_0 || Ctype != GGML_TYPE_F32 || n < FEWEST) {
         return stock_llamafile_sgemm(params, m, n, k, A, lda, B, ldb, C, ldc, Atype, Btype, Ctype);
     }
-    // k and lda count blocks, ldb and ldc floats; each thread has whole groups of rows
-    const int64_t each = (m + params->nth * ROWS - 1) / (params->nth * ROWS) * ROWS;
+    const int64_t each = (m + params->nth * ROWS - 1) / (params->nth * ROWS) * ROWS; // each thread has whole groups of rows
     const int64_t first = std::min<int64_t>(m, each * params->ith), last = std::min<int64_t>(m, first + each);
-    multiply(first, last, n, k * QK8_0, static_cast<const block_q8_0 *>(A), lda, static_cast<const float *>(B), ldb,
-             static_cast<float *>(C), ldc);
+    multiply(first, last, n, k, static_cast<const block_q8_0 *>(A), lda, static_cast<const block_q8_0 *>(B), ldb, static_cast<float *>(C), ldc);
     return true;
 }
 
