@@ -4,11 +4,12 @@
 set(LLAMA_BUILD_COMMON OFF)
 
 # Three files of our own, which say what they are for; what they are worth is in docs/models.md, why they are here in decision 20.
+if(MSVC)
+    return() # they are written for GCC and Clang
+endif()
 set(GGML_LLAMAFILE ON) # its entry is where ggml asks for a faster product
 set(SMALLMESH_LLAMA ${CMAKE_CURRENT_LIST_DIR})
-if(NOT MSVC)
-    add_compile_options("$<$<COMPILE_LANGUAGE:C,CXX>:SHELL:-include '${SMALLMESH_LLAMA}/half.h'>")
-endif()
+add_compile_options("$<$<COMPILE_LANGUAGE:C,CXX>:SHELL:-include '${SMALLMESH_LLAMA}/half.h'>")
 function(smallmesh_products)
     set(sources ${CMAKE_CURRENT_SOURCE_DIR}/ggml/src)
     get_property(targets DIRECTORY ${sources} PROPERTY BUILDSYSTEM_TARGETS)

@@ -11,7 +11,7 @@
 #include "ggml-common.h"
 #include "repack.h"
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(__i386__)
 
 extern "C" void stock_ggml_gemm_q4_0_8x8_q8_0(int, float *, size_t, const void *, const void *, int, int);
 extern "C" void stock_ggml_gemv_q4_0_8x8_q8_0(int, float *, size_t, const void *, const void *, int, int);

@@ -12,10 +12,10 @@ from tests.support.tiny import TINY, tiny_card
 
 pytestmark = pytest.mark.mesh
 
-LENGTHS = (4, 5, 8, 23, 64)
-"""One group of four tokens; with one left over; and several."""
-ALIKE = 0.999
-"""Least cosine: one way rounds the tokens to 8 bits where the other does not."""
+LENGTHS = (4, 5, 8, 23, 48)
+"""One group of four tokens; with one left over; and several. From 64 on llama.cpp reckons attention in another way."""
+NOISE = 1e-3
+"""Of logits between -1 and 1: sums are added in another order."""
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +42,6 @@ def logits(path, tokens, *, at_once, threads=1):
         decoder.close()
 
 
-def cosines(one, other):
-    return (one * other).sum(1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
-
-
 @pytest.mark.parametrize("length", LENGTHS)
 @pytest.mark.parametrize("threads", [1, 2])
 def test_many_tokens_at_once_give_what_one_at_a_time_gives(random_q4_0, length, threads):
@@ -54,14 +50,14 @@ def test_many_tokens_at_once_give_what_one_at_a_time_gives(random_q4_0, length, 
     together = logits(random_q4_0, tokens, at_once=True, threads=threads)
     alone = logits(random_q4_0, tokens, at_once=False)
 
-    assert np.ptp(alone) > 0
-    assert cosines(together, alone).min() > ALIKE
+    assert np.ptp(alone) > 1
+    assert together == pytest.approx(alone, abs=NOISE)
 
 
 def test_neither_the_number_of_threads_nor_of_tokens_changes_what_a_token_gives(random_q4_0):
-    tokens = np.random.default_rng(0).integers(300, 4000, 48).tolist()  # from 64 on llama.cpp reckons attention in another way
+    tokens = np.random.default_rng(0).integers(300, 4000, 48).tolist()
 
     whole = logits(random_q4_0, tokens, at_once=True)
 
-    assert np.allclose(whole, logits(random_q4_0, tokens, at_once=True, threads=2), atol=1e-3)
-    assert np.allclose(whole[:24], logits(random_q4_0, tokens[:24], at_once=True), atol=1e-3)
+    assert whole == pytest.approx(logits(random_q4_0, tokens, at_once=True, threads=2), abs=NOISE)
+    assert whole[:24] == pytest.approx(logits(random_q4_0, tokens[:24], at_once=True), abs=NOISE)
