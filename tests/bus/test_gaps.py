@@ -50,11 +50,14 @@ async def test_work_is_asked_for_anew_as_soon_as_the_connection_is_back(broker, 
     before = await soon(came.get())
     await before.ack()
 
-    broker.kill()
+    broker.kill()  # perhaps before it had kept the acknowledgement: then "before" comes once more
     await asyncio.to_thread(broker.restart)
     await bus.store(subjects.work("sentiment", Lane.INTERACTIVE, new_address()), b"after")
 
-    after = await soon(came.get())
-    assert (before.body, after.body) == (b"before", b"after")
-    await after.ack()
+    bodies = [before.body]
+    while bodies[-1] != b"after":
+        again = await soon(came.get())
+        bodies.append(again.body)
+        await again.ack()
+    assert set(bodies) == {b"before", b"after"}
     await soon(taking.stop())
