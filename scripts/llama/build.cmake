@@ -3,7 +3,7 @@
 # is more than half of the compile time and nothing here loads it.
 set(LLAMA_BUILD_COMMON OFF)
 
-# Three files of our own, which say what they are for; what they are worth is in docs/models.md, why they are here in decision 20.
+# Files of our own, which say what they are for; what they are worth is in docs/models.md, why they are here in decision 20.
 if(MSVC)
     return() # they are written for GCC and Clang
 endif()
@@ -17,11 +17,14 @@ function(smallmesh_products)
     foreach(target IN LISTS targets)
         get_target_property(kind ${target} TYPE)
         if(kind MATCHES "(SHARED|STATIC|MODULE)_LIBRARY") # and not the objects that only find out which processor this is
-            target_sources(${target} PRIVATE ${SMALLMESH_LLAMA}/product_q4.cpp ${SMALLMESH_LLAMA}/product_q8.cpp)
+            target_sources(${target} PRIVATE ${SMALLMESH_LLAMA}/product_q4.cpp ${SMALLMESH_LLAMA}/product_q8.cpp
+                                              ${SMALLMESH_LLAMA}/attention.cpp)
         endif()
     endforeach()
     set_property(SOURCE ${sources}/ggml-cpu/llamafile/sgemm.cpp DIRECTORY ${sources}
                  APPEND PROPERTY COMPILE_DEFINITIONS llamafile_sgemm=stock_llamafile_sgemm)
+    set_property(SOURCE ${sources}/ggml-cpu/ops.cpp DIRECTORY ${sources}
+                 APPEND PROPERTY COMPILE_DEFINITIONS ggml_compute_forward_flash_attn_ext=stock_ggml_compute_forward_flash_attn_ext)
     set_property(SOURCE ${sources}/ggml-cpu/arch/x86/repack.cpp DIRECTORY ${sources}
                  APPEND PROPERTY COMPILE_DEFINITIONS ggml_gemm_q4_0_8x8_q8_0=stock_ggml_gemm_q4_0_8x8_q8_0
                                                      ggml_gemv_q4_0_8x8_q8_0=stock_ggml_gemv_q4_0_8x8_q8_0)

@@ -1,4 +1,4 @@
-// The heart of both products: panels of sixteen rows of weights against tokens in 8 bits, on x86 with AVX2 and without AVX-512 or VNNI.
+// The heart of both products: panels of sixteen rows of weights against tokens in 8 bits.
 //
 // A panel's weights are brought beside each other once, for all tokens, and as many blocks of them as fit into the first cache. The sums
 // of integers are exact and the blocks are added in their order: a token's result is the same whatever stands beside it.
@@ -8,10 +8,9 @@
 #define GGML_COMMON_DECL_CPP
 #include "ggml-common.h"
 
-#if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__) && defined(__GNUC__) && !defined(__AVX512F__) && !defined(__AVXVNNI__)
-#define SMALLMESH_PRODUCTS
+#include "avx2.h"
 
-#include <immintrin.h>
+#if defined(SMALLMESH_AVX2)
 
 #include <algorithm>
 #include <cstdint>
@@ -20,7 +19,6 @@
 
 namespace {
 
-constexpr int64_t ROWS = 8;                    // of weights: the lanes of a vector
 constexpr int64_t TOKENS = 4;                  // that are multiplied together
 constexpr int64_t FOURS = QK8_0 / 4;           // of numbers along k, in a block
 constexpr int64_t CHUNK = 32;                  // blocks whose weights, 18 KiB, stay in the first cache beside some tokens

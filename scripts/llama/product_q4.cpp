@@ -12,7 +12,7 @@
 extern "C" void stock_ggml_gemm_q4_0_8x8_q8_0(int, float *, size_t, const void *, const void *, int, int);
 extern "C" void stock_ggml_gemv_q4_0_8x8_q8_0(int, float *, size_t, const void *, const void *, int, int);
 
-#if defined(SMALLMESH_PRODUCTS)
+#if defined(SMALLMESH_AVX2)
 
 namespace {
 
@@ -87,7 +87,7 @@ inline void arrange(const block_q8_0x4 & block, Tokens & tokens) {
 // Tokens in fours.
 extern "C" void ggml_gemm_q4_0_8x8_q8_0(int n, float * s, size_t bs, const void * vx, const void * vy, int nr, int nc) {
     thread_local std::vector<Tokens> arranged;
-    const int64_t blocks = n / QK8_0, fours = nr / TOKENS, eights = nc / ROWS;
+    const int64_t blocks = n / QK8_0, fours = nr / TOKENS, eights = nc / LANES;
     const auto * columns = static_cast<const block_q4_0x8 *>(vx);
     arranged.resize(blocks * fours);
     Tokens * tokens = arranged.data();
@@ -105,7 +105,7 @@ extern "C" void ggml_gemm_q4_0_8x8_q8_0(int n, float * s, size_t bs, const void 
                 pack(second[b], 1, weights);
             },
             [=](int64_t t, int64_t group, __m256 sums) {
-                if (x + group < eights) _mm256_storeu_ps(s + t * bs + (x + group) * ROWS, reordered(sums));
+                if (x + group < eights) _mm256_storeu_ps(s + t * bs + (x + group) * LANES, reordered(sums));
             });
     }
 }
@@ -124,7 +124,7 @@ extern "C" void ggml_gemv_q4_0_8x8_q8_0(int n, float * s, size_t, const void * v
         offset[b] = TOO_LARGE * sum;
     }
     const __m256i words = _mm256_set1_epi16(1);
-    for (int64_t x = 0; x < nc / ROWS; ++x, columns += blocks) {
+    for (int64_t x = 0; x < nc / LANES; ++x, columns += blocks) {
         __m256 sums = _mm256_setzero_ps();
         for (int64_t b = 0; b < blocks; ++b) {
             const Columns weights = widened(columns[b]);
@@ -143,7 +143,7 @@ extern "C" void ggml_gemv_q4_0_8x8_q8_0(int n, float * s, size_t, const void * v
             const __m256 scale = _mm256_mul_ps(weights.scales, _mm256_set1_ps(_cvtsh_ss(token[b].d)));
             sums = _mm256_fmadd_ps(_mm256_cvtepi32_ps(whole), scale, sums);
         }
-        _mm256_storeu_ps(s + x * ROWS, reordered(sums));
+        _mm256_storeu_ps(s + x * LANES, reordered(sums));
     }
 }
 

@@ -10,7 +10,7 @@
 extern "C" bool stock_llamafile_sgemm(const struct ggml_compute_params *, int64_t, int64_t, int64_t, const void *, int64_t,
                                       const void *, int64_t, void *, int64_t, int, int, int);
 
-#if defined(SMALLMESH_PRODUCTS)
+#if defined(SMALLMESH_AVX2)
 
 namespace {
 
@@ -29,29 +29,11 @@ struct Signed {
     static __m256i whole(__m256i sum, __m256i) { return sum; }
 };
 
-inline void transpose(__m256i (&r)[ROWS]) {
-    __m256i a[ROWS], s[ROWS];
-    for (int t = 0; t < 4; ++t) {
-        a[2 * t] = _mm256_unpacklo_epi32(r[2 * t], r[2 * t + 1]);
-        a[2 * t + 1] = _mm256_unpackhi_epi32(r[2 * t], r[2 * t + 1]);
-    }
-    for (int h = 0; h < 8; h += 4) {
-        s[h] = _mm256_unpacklo_epi64(a[h], a[h + 2]);
-        s[h + 1] = _mm256_unpackhi_epi64(a[h], a[h + 2]);
-        s[h + 2] = _mm256_unpacklo_epi64(a[h + 1], a[h + 3]);
-        s[h + 3] = _mm256_unpackhi_epi64(a[h + 1], a[h + 3]);
-    }
-    for (int t = 0; t < 4; ++t) {
-        r[t] = _mm256_permute2x128_si256(s[t], s[t + 4], 0x20);
-        r[t + 4] = _mm256_permute2x128_si256(s[t], s[t + 4], 0x31);
-    }
-}
-
 // Eight rows that stand `stride` blocks apart; those beyond `rows` repeat the last.
 inline void pack(const block_q8_0 * first, int64_t stride, int64_t rows, int64_t half, Weights & weights) {
-    __m256i fours[ROWS];
-    alignas(16) ggml_half scales[ROWS];
-    for (int64_t r = 0; r < ROWS; ++r) {
+    __m256i fours[LANES];
+    alignas(16) ggml_half scales[LANES];
+    for (int64_t r = 0; r < LANES; ++r) {
         const block_q8_0 & block = first[std::min(r, rows - 1) * stride];
         fours[r] = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(block.qs));
         scales[r] = block.d;
@@ -75,22 +57,22 @@ void product(int64_t first, int64_t last, int64_t n, int64_t k, const block_q8_0
             to.scales[t % TOKENS] = _cvtsh_ss(from.d);
         }
     }
-    for (int64_t i = first; i < last; i += 2 * ROWS) {
+    for (int64_t i = first; i < last; i += 2 * LANES) {
         const block_q8_0 * rows = A + i * lda;
-        const int64_t count = std::min(2 * ROWS, last - i), upper = std::min(ROWS, count), lower = std::max<int64_t>(1, count - ROWS);
+        const int64_t count = std::min(2 * LANES, last - i), upper = std::min(LANES, count), lower = std::max<int64_t>(1, count - LANES);
         panel<Signed>(k, n, tokens,
             [=](int64_t b, Weights & weights) {
-                for (int64_t r = 0; r < 2 * ROWS; ++r) { // the next panel's, while this one is multiplied
-                    _mm_prefetch(reinterpret_cast<const char *>(rows + (2 * ROWS + r) * lda + b), _MM_HINT_T0);
+                for (int64_t r = 0; r < 2 * LANES; ++r) { // the next panel's, while this one is multiplied
+                    _mm_prefetch(reinterpret_cast<const char *>(rows + (2 * LANES + r) * lda + b), _MM_HINT_T0);
                 }
                 pack(rows + b, lda, upper, 0, weights);
-                pack(rows + (count > ROWS ? ROWS * lda : 0) + b, lda, lower, 1, weights);
+                pack(rows + (count > LANES ? LANES * lda : 0) + b, lda, lower, 1, weights);
             },
             [=](int64_t t, int64_t half, __m256 sums) {
-                alignas(32) float all[ROWS];
+                alignas(32) float all[LANES];
                 _mm256_store_ps(all, sums);
-                const int64_t wanted = half ? count - ROWS : upper;
-                if (wanted > 0) std::copy(all, all + wanted, C + t * ldc + i + half * ROWS);
+                const int64_t wanted = half ? count - LANES : upper;
+                if (wanted > 0) std::copy(all, all + wanted, C + t * ldc + i + half * LANES);
             });
     }
 }
@@ -102,7 +84,7 @@ extern "C" bool llamafile_sgemm(const struct ggml_compute_params * params, int64
     if (Atype != GGML_TYPE_Q8_0 || Btype != GGML_TYPE_Q8_0 || Ctype != GGML_TYPE_F32 || n < FEWEST) {
         return stock_llamafile_sgemm(params, m, n, k, A, lda, B, ldb, C, ldc, Atype, Btype, Ctype);
     }
-    const int64_t each = (m + params->nth * 2 * ROWS - 1) / (params->nth * 2 * ROWS) * 2 * ROWS; // each thread has whole groups of rows
+    const int64_t each = (m + params->nth * 2 * LANES - 1) / (params->nth * 2 * LANES) * 2 * LANES; // each thread has whole groups of rows
     const int64_t first = std::min<int64_t>(m, each * params->ith), last = std::min<int64_t>(m, first + each);
     product(first, last, n, k, static_cast<const block_q8_0 *>(A), lda, static_cast<const block_q8_0 *>(B), ldb, static_cast<float *>(C), ldc);
     return true;
