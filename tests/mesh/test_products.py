@@ -1,7 +1,8 @@
-"""The products of matrices that are compiled into llama.cpp: many tokens at once give what one at a time gives, by other code."""
+"""What is compiled into llama.cpp: many tokens at once give what one at a time gives, and attention what llama.cpp gives without it."""
 
 from dataclasses import replace
 
+import llama_cpp
 import numpy as np
 import pytest
 
@@ -12,10 +13,12 @@ from tests.support.tiny import TINY, tiny_card
 
 pytestmark = pytest.mark.mesh
 
-LENGTHS = (4, 5, 8, 23, 48)
-"""One group of four tokens; with one left over; and several. From 64 on llama.cpp reckons attention in another way."""
-NOISE = 1e-3
-"""Of logits between -1 and 1: sums are added in another order."""
+LENGTHS = (4, 5, 8, 23, 64, 97)
+"""One group of four tokens; with one left over; several; as many as keys are taken together; more."""
+NOISE = 1e-6
+"""Of logits between -1 and 1: where one token has code of its own, sums are added in another order."""
+ROUNDED = 0.02
+"""Likewise, where attention is reckoned otherwise: what follows is rounded to 8 bits, which makes much of little."""
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +30,22 @@ def random_q4_0(tmp_path_factory):
         return synthetic(replace(SHAPES["tiny"], tokens=4096), vocabulary, lambda _: None)
 
 
+@pytest.fixture
+def without_flash_attention(monkeypatch):
+    """What makes llama.cpp reckon attention by general products and a softmax, which is other code."""
+    usual = llama_cpp.llama_context_default_params
+
+    def plain():
+        parameters = usual()
+        parameters.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        return parameters
+
+    return lambda: monkeypatch.setattr(llama_cpp, "llama_context_default_params", plain)
+
+
 def logits(path, tokens, *, at_once, threads=1):
     """Return the logits after each token, evaluated in one pass or one by one."""
-    decoder = Decoder(path, n_ctx=128, n_sequences=1, n_batch=64, n_threads=threads)
+    decoder = Decoder(path, n_ctx=256, n_sequences=1, n_batch=128, n_threads=threads)
     try:
         found = []
         step = len(tokens) if at_once else 1
@@ -55,9 +71,21 @@ def test_many_tokens_at_once_give_what_one_at_a_time_gives(random_q4_0, length, 
 
 
 def test_neither_the_number_of_threads_nor_of_tokens_changes_what_a_token_gives(random_q4_0):
-    tokens = np.random.default_rng(0).integers(300, 4000, 48).tolist()
+    tokens = np.random.default_rng(0).integers(300, 4000, 97).tolist()
 
     whole = logits(random_q4_0, tokens, at_once=True)
 
     assert whole == pytest.approx(logits(random_q4_0, tokens, at_once=True, threads=2), abs=NOISE)
     assert whole[:24] == pytest.approx(logits(random_q4_0, tokens[:24], at_once=True), abs=NOISE)
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_attention_gives_what_general_products_and_a_softmax_give(random_q4_0, without_flash_attention, length, threads):
+    tokens = np.random.default_rng(length).integers(300, 4000, length).tolist()
+    ours = logits(random_q4_0, tokens, at_once=True, threads=threads)
+
+    without_flash_attention()
+
+    assert np.ptp(ours) > 1
+    assert ours == pytest.approx(logits(random_q4_0, tokens, at_once=True, threads=threads), abs=ROUNDED)

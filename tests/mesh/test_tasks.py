@@ -34,6 +34,8 @@ DEMO = [json.loads(line) for line in (SERVICES.parent / "scripts" / "demo_docume
 REQUESTS = [StepInput(text=d["text"], instruction=d["instruction"]) for d in DEMO if d.get("instruction")]
 """The demo's requests for an analysis, of all degrees of difficulty."""
 ANALYSIS = (*DEFAULT_WANTED, "analysis")
+CLOCK_ERROR_MS = 5.0
+"""A task's time counts by the broker's clock, which is known to half a round trip; an agent's work by its own."""
 
 
 async def first_request(client, *, marked: bool) -> StepInput:
@@ -64,7 +66,7 @@ async def test_a_submitted_task_gets_its_four_default_answers(customer, data_cla
     assert (done.status, done.error) == (Status.COMPLETED, None)
     assert (done.task_id, done.tenant, done.data_class) == (address.task_id, address.tenant, data_class)
     assert (done.metadata, done.digest) == (task.metadata, digest_of(task.to_bytes()))
-    assert done.took_ms > max(answer.provenance.worked_ms for answer in done.answers.values())
+    assert done.took_ms > max(answer.provenance.worked_ms for answer in done.answers.values()) - CLOCK_ERROR_MS
 
 
 async def test_the_models_understand_the_text(customer):
