@@ -162,7 +162,8 @@ class Generated:
 
     Attributes:
         text: The text.
-        confidence: Probability of each token that the model chose, in the whole vocabulary; forced tokens are none of them.
+        confidence: Under a constraint, the probability of each token that the model chose, in the whole vocabulary; forced tokens are
+            none of them. It costs the exponentials of a whole vocabulary each time, so free text goes without.
         tokens: Tokens of the text, forced ones included.
         ended: ``end`` where the model, or the schema, came to its end; ``limit`` where it was cut off.
         starts: Where in the text the characters of each of those tokens begin, one for each of ``confidence``.

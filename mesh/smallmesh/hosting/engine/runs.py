@@ -194,20 +194,24 @@ class Generating(Run):
 
     def _choose(self, logits: Logits) -> None:
         token = int(logits.argmax())
-        top = float(logits[token])
-        if self._constraint is None:
-            if token in self._vocabulary.ends:
-                self._end("end")
-                return
-        elif not self._constraint.allows(token):
-            allowed = np.flatnonzero(self._constraint.mask())
-            token = int(allowed[logits[allowed].argmax()])
-        self._starts.append(self._length)
-        self._confidence.append(float(np.exp(logits[token] - top) / np.exp(logits - top).sum()))
         if self._constraint is not None:
-            self._constraint.take(token)
+            token = self._choose_allowed(self._constraint, token, logits)
+        elif token in self._vocabulary.ends:
+            self._end("end")
+            return
         self._write(token)
         self._force()
+
+    def _choose_allowed(self, constraint: Constraint, likeliest: int, logits: Logits) -> int:
+        token = likeliest
+        if not constraint.allows(token):
+            allowed = np.flatnonzero(constraint.mask())
+            token = int(allowed[logits[allowed].argmax()])
+        top = float(logits[likeliest])
+        self._starts.append(self._length)
+        self._confidence.append(float(np.exp(logits[token] - top) / np.exp(logits - top).sum()))
+        constraint.take(token)
+        return token
 
     def _force(self) -> None:
         """Write what must come now; end where nothing may, or no more will."""
