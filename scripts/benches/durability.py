@@ -44,8 +44,11 @@ async def measure(alone: int, load: int, *, quiet: bool) -> Report:
 @asynccontextmanager
 async def _bus(replicas: int, sync: str) -> AsyncIterator[NatsBus]:
     with tempfile.TemporaryDirectory(prefix="smallmesh-bench-") as folder, ExitStack() as stack:
-        starting = EmbeddedBroker.start(Path(folder), sync=sync) if replicas == 1 else EmbeddedCluster.start(Path(folder), sync=sync)
-        bus = await NatsBus.connect(stack.enter_context(starting).url, name="bench")
+        if replicas == 1:
+            url = stack.enter_context(EmbeddedBroker.start(Path(folder), sync=sync)).url
+        else:
+            url = stack.enter_context(EmbeddedCluster.start(Path(folder), sync=sync)).url
+        bus = await NatsBus.connect(url, name="bench")
         try:
             await bus.provision((), keeping=Keeping(replicas=replicas))
             yield bus

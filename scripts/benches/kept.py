@@ -80,7 +80,7 @@ def _answer(name: str, made: random.Random) -> Answer:
 def _sentiment(made: random.Random) -> AgentResult:
     likely = made.uniform(0.4, 0.9)
     rest = made.uniform(0, 1 - likely)
-    odds = {SentimentLabel.NEGATIVE: likely, SentimentLabel.NEUTRAL: rest, SentimentLabel.POSITIVE: 1 - likely - rest}
+    odds: dict[str, float] = {SentimentLabel.NEGATIVE: likely, SentimentLabel.NEUTRAL: rest, SentimentLabel.POSITIVE: 1 - likely - rest}
     return SentimentResult(label=SentimentLabel.NEGATIVE, probabilities=odds, confidence=likely)
 
 
@@ -99,7 +99,7 @@ def _summary(made: random.Random) -> AgentResult:  # noqa: ARG001 - of the form 
 
 def _complexity(made: random.Random) -> AgentResult:
     likely = made.uniform(0.8, 1)
-    odds = {Verdict.SIMPLE: likely, Verdict.MEDIUM: (1 - likely) / 2, Verdict.COMPLEX: (1 - likely) / 2}
+    odds: dict[str, float] = {Verdict.SIMPLE: likely, Verdict.MEDIUM: (1 - likely) / 2, Verdict.COMPLEX: (1 - likely) / 2}
     reasons = ("no instruction: judged by the text alone", f"p(simple) = {likely:.2f}")
     return ComplexityResult(verdict=Verdict.SIMPLE, probabilities=odds, reasons=reasons, confidence=likely)
 

@@ -47,7 +47,7 @@ async def client():
             yield client
 
 
-async def test_a_tier_is_pulled_chosen_served_and_given_up_again(hub, agents, client, tmp_path_factory):
+async def test_a_tier_is_pulled_measured_chosen_served_and_given_up_again(hub, agents, client, tmp_path_factory):
     models = tmp_path_factory.mktemp("models")
     url = f"nats://{client.bus.client.connected_url.netloc}"
     env = environment(agents, models_dir=str(models), nats_url=url) | {"HF_ENDPOINT": hub.url}
@@ -68,6 +68,12 @@ async def test_a_tier_is_pulled_chosen_served_and_given_up_again(hub, agents, cl
     embedded = await answered_by()
 
     await smallmesh("models", "pull", AGENT)
+    assert await answered_by() == embedded
+
+    run = await smallmesh("eval", "run", AGENT, "--tier", "embedded", "--tier", "small", "--limit", "3", "--json")
+    assert [one["served"]["model_id"] for one in json.loads(run.out)] == [embedded, tiny_card().id]
+    measured = await smallmesh("models", "calibrate", AGENT, "--tier", "small", "--json")
+    assert json.loads(measured.out)["model"] == tiny_card().id
     assert await answered_by() == embedded
 
     await smallmesh("models", "use", AGENT, "small")

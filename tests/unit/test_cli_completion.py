@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from smallmesh.cli.app import COMMANDS, app
-from smallmesh.cli.completing import answers, complete_agents, complete_answers, complete_processes, complete_scale
+from smallmesh.cli.completing import answers, complete_agents, complete_answers, complete_processes, complete_scale, complete_tiers
 from smallmesh.settings import settings
 from tests.support.rules import write_agent
 
@@ -112,7 +112,10 @@ def test_declarations_that_cannot_be_read_offer_nothing(folder):
     (folder / "weather" / "agent.py").write_bytes(b"#" * 10_000_000)
     (folder / "escalation" / "service.py").write_text("class A:\n    answer = UNKNOWN\n", encoding="utf-8")
 
+    (folder / "words" / "model.toml").write_text("[model", encoding="utf-8")
+
     assert answers() == []
+    assert complete_tiers("") == ["embedded"]
     assert complete_agents("") == ["weather", "words"]
 
 
@@ -132,7 +135,8 @@ def test_a_tab_loads_nothing_that_takes_long():
         import importlib, sys
         for command in ("ask", "run", "submit", "watch", "doctor", "models", "agents", "serve"):
             importlib.import_module(f"smallmesh.cli.commands.{{command}}")
-        from smallmesh.cli.completing import complete_agents, complete_answers
+        from smallmesh.cli.completing import complete_agents, complete_answers, complete_tiers
+        assert complete_tiers("") == ["embedded", "small", "medium"]
         assert complete_agents("sent") == ["sentiment"]
         assert complete_answers("sent") == ["sentiment"]
         print(*sorted({{name.partition(".")[0] for name in sys.modules}} & {{{HEAVY}}}))

@@ -50,9 +50,9 @@ def run(monkeypatch, tmp_path, agents):
     """Call ``smallmesh eval`` with a state folder of its own."""
 
     @contextmanager
-    def process(name):
+    def process(name, tier):
         if name == "whisperer":
-            raise ModelError("model file is missing")
+            raise ModelError(f"model file of {tier or 'what serves'} is missing")
         yield Shouts()
 
     monkeypatch.setattr("smallmesh.cli.evaluating.agent_process", process)
@@ -95,6 +95,23 @@ def test_a_file_of_ones_own_is_for_one_agent_and_has_runs_of_its_own(run, tmp_pa
     assert result.exit_code == Exit.OK
     assert "1 case of mine.jsonl" in result.stdout
     assert "compared" not in result.stdout
+
+
+def test_a_tier_is_measured_whatever_serves(run, agents):
+    write(agents / "whisperer" / "golden.jsonl", GOOD)
+
+    result = run("run", "whisperer", "--tier", "embedded")
+
+    assert result.exit_code == Exit.INSTALLATION
+    assert "model file of embedded is missing" in result.stderr
+
+
+def test_a_tier_that_is_not_there_is_said_before_anything_is_measured(run):
+    result = run("run", "shouter", "--tier", "embedded", "--tier", "huge")
+
+    assert result.exit_code == Exit.INSTALLATION
+    assert "shouter has no tier called 'huge'; there are: embedded" in result.stderr
+    assert "2 cases" not in result.stdout
 
 
 def test_a_broken_line_is_reported_with_its_number_and_the_rest_goes_on(run, tmp_path):
@@ -162,7 +179,7 @@ def test_markdown_is_written_for_a_page(run, tmp_path):
         (("run", "--data", "{mine}"), Exit.USAGE, "name the one agent"),
         (("run", "shouter", "whisperer", "--data", "{mine}"), Exit.USAGE, "name the one agent"),
         (("run", "shouter", "--data", "no-such-file"), Exit.USAGE, "no-such-file"),
-        (("run", "whisperer", "--data", "{mine}"), Exit.INSTALLATION, "model file is missing"),
+        (("run", "whisperer", "--data", "{mine}"), Exit.INSTALLATION, "model file of what serves is missing"),
         (("run", "--limit", "0"), Exit.USAGE, "limit"),
         (("run", "--markdown", "{mine}/x.md"), Exit.USAGE, "cannot be written"),
         (("show", "nobody"), Exit.ERROR, "eval run"),
@@ -215,7 +232,7 @@ def test_each_command_of_the_group_has_examples_of_its_own_that_parse(run, calle
 
 
 def test_an_agent_that_cannot_be_started_is_an_error_of_the_installation(run, monkeypatch):
-    def process(name):
+    def process(name, _):
         raise CatalogueError(name)
 
     monkeypatch.setattr("smallmesh.cli.evaluating.agent_process", process)

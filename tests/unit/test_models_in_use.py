@@ -131,6 +131,15 @@ def test_a_second_tier_is_for_what_is_harder(folder, chosen, models, monkeypatch
     assert next_card_in_use(folder, chosen)[0].id == "medium-q4"
 
 
+def test_whoever_asks_for_a_tier_gets_that_one_whatever_was_chosen(folder, chosen, models, monkeypatch):
+    lies_here(folder, models, "small")
+    models.choose("words", "small")
+    monkeypatch.setenv("SMALLMESH_WORDS_TIER", "huge")
+
+    assert card_in_use(folder, chosen, "small")[0].id == "small-q4"
+    assert card_in_use(folder, chosen, "embedded") == (load_card(folder), folder)
+
+
 # ---------------------------------------------------------------- refused
 
 

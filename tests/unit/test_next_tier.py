@@ -293,6 +293,15 @@ async def test_the_second_model_is_judged_by_what_the_first_left_and_both_are_fr
     assert events[4:] == ["stop medium", "stop small"]
 
 
+async def test_one_tier_that_is_asked_for_answers_alone(loading):
+    events, _, found = loading
+
+    async with hosted(found, "small") as answering:
+        assert [source.tier for source in answering.sources] == ["small"]
+
+    assert events == ["memory for small", "start small", "stop small"]
+
+
 @pytest.mark.parametrize("where", ["memory for medium", "medium"])
 async def test_a_second_model_that_cannot_be_loaded_stops_the_process_and_frees_the_first(loading, where):
     events, refused, found = loading

@@ -1,4 +1,4 @@
-"""What `smallmesh models calibrate` does: asks the model that serves about cases with known labels, and says what its probabilities mean.
+"""What `smallmesh models calibrate` does: asks a model about cases with known labels, and says what its probabilities mean.
 
 It loads the model, so the command imports it when it is called.
 """
@@ -17,20 +17,27 @@ from smallmesh.hosting.instruct.model import InstructModel
 from smallmesh.hosting.prompts.pack import PACK_FILE, Measured, load_pack
 from smallmesh.serving.hosted import hosted
 from smallmesh.settings import settings
+from smallmesh.telemetry import configure_logs
 
 _TABLE = re.compile(r"\n*\[\[calibration\]\]\n(?:(?!\[).*\n?)*")
 
 
-def measured(agent: str, data: Path | None) -> tuple[AgentFolder, DataSet, Measured]:
-    """Return what was measured for the model that serves for an agent, by its golden cases or those of a file.
+def measured(agent: str, tier: str | None, data: Path | None) -> tuple[AgentFolder, DataSet, Measured]:
+    """Return what was measured for a model of an agent's, by its golden cases or those of a file.
+
+    Args:
+        agent: Its name.
+        tier: Of its models; without it the one that serves.
+        data: The file.
 
     Raises:
         CatalogueError: There is no such agent.
         ModelError: Its model scores no labels; there are too few cases.
     """
+    configure_logs("error", service=agent)  # standard output is the command's own
     found = Catalogue.load(settings().agent_folders).agent(agent)
     cases = read_cases(data or found.folder / GOLDEN_FILE, found.agent)
-    return found, cases, asyncio.run(_measure(found, list(_labelled(found, cases.cases))))
+    return found, cases, asyncio.run(_measure(found, tier, list(_labelled(found, cases.cases))))
 
 
 def write(folder: Path, found: Measured) -> Path:
@@ -43,13 +50,13 @@ def write(folder: Path, found: Measured) -> Path:
     return file
 
 
-async def _measure(found: AgentFolder, cases: list[Labelled]) -> Measured:
-    async with hosted(found) as answering:
+async def _measure(found: AgentFolder, tier: str | None, cases: list[Labelled]) -> Measured:
+    async with hosted(found, tier) as answering:
         first = answering.first
         if not isinstance(first.host, InstructModel):
             msg = (
-                f"{first.model_id} serves for {found.agent.name}, and its probabilities are calibrated in its file; "
-                f"this is for instruct models: smallmesh models use {found.agent.name} small"
+                f"the probabilities of {first.model_id} are calibrated in its file; this is for instruct models: "
+                f"smallmesh models calibrate {found.agent.name} --tier small"
             )
             raise ModelError(msg)
         return await calibrate(found.agent, first.host, cases)

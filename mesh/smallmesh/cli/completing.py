@@ -17,6 +17,17 @@ def complete_agents(incomplete: str) -> list[str]:
     return [name for name in _names(AGENT_FILE) if name.startswith(incomplete)]
 
 
+def complete_tiers(incomplete: str) -> list[str]:
+    """Complete the name of a tier that some agent's models have, the embedded one first."""
+    from smallmesh.hosting.card import EMBEDDED, load_tiers  # noqa: PLC0415 - only when a Tab asks
+
+    found = [EMBEDDED]
+    for file in sorted(_declarations(AGENT_FILE)):
+        with contextlib.suppress(Exception):  # a card that cannot be read: a Tab says nothing about it
+            found += (tier.tier for tier in load_tiers(file.parent))
+    return [name for name in dict.fromkeys(found) if name.startswith(incomplete)]
+
+
 def complete_processes(incomplete: str) -> list[str]:
     """Complete the name of what can be served."""
     return [name for name in (*_names(AGENT_FILE, SERVICE_FILE), ORCHESTRATOR) if name.startswith(incomplete)]

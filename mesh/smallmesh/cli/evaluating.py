@@ -6,6 +6,7 @@ It loads numpy and rich, so the commands import it when they are called.
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -21,6 +22,8 @@ from smallmesh.evaluation.measure import Measured, answer_all, sum_up
 from smallmesh.evaluation.process import agent_process
 from smallmesh.evaluation.runs import Comparison, Run, Runs, compare
 from smallmesh.evaluation.tables import markdown, print_run
+from smallmesh.hosting.ladder.folder import ModelsFolder
+from smallmesh.hosting.ladder.in_use import card_of
 from smallmesh.settings import settings
 
 FAILED_SHOWN = 20
@@ -28,10 +31,11 @@ FAILED_SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One agent and its cases."""
+    """One agent, its cases, and the tier of its models that is asked; without one what serves."""
 
     found: AgentFolder
     data: DataSet
+    tier: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +74,13 @@ def _listed(found: AgentFolder, runs: Runs) -> Listed:
     return Listed(found.agent.name, cases, broken, runs.find(found.agent.name))
 
 
-def jobs(names: Sequence[str], file: Path | None, limit: int | None) -> list[Job]:
-    """Return what is to be measured: the agents named, else all that have golden cases.
+def jobs(names: Sequence[str], tiers: Sequence[str], file: Path | None, limit: int | None) -> list[Job]:
+    """Return what is to be measured: the agents named, else all that have golden cases; each with every tier named.
 
     Raises:
         typer.BadParameter: An agent without cases, or a file for none or several agents.
         CatalogueError: There is no agent of that name.
+        ModelError: An agent has no tier of that name, or it was not pulled.
     """
     if file is not None and len(names) != 1:
         raise typer.BadParameter("name the one agent that its cases are for", param_hint="--data")
@@ -87,7 +92,11 @@ def jobs(names: Sequence[str], file: Path | None, limit: int | None) -> list[Job
     if lacking or not agents:
         msg = f"{', '.join(lacking) or 'no agent'} has no {GOLDEN_FILE} in its folder: write one, or give --data FILE"
         raise typer.BadParameter(msg, param_hint="AGENT")
-    return [Job(found, read_cases(file or found.folder / GOLDEN_FILE, found.agent, limit)) for found in agents]
+    models = ModelsFolder(settings().models_dir)
+    for found, tier in product(agents, tiers):
+        card_of(found.folder, models, tier)
+    asked = [(found, read_cases(file or found.folder / GOLDEN_FILE, found.agent, limit)) for found in agents]
+    return [Job(found, data, tier) for found, data in asked for tier in dict.fromkeys(tiers or (None,))]
 
 
 def report_broken(wanted: Iterable[Job]) -> int:
@@ -145,7 +154,7 @@ def measure(job: Job, *, quiet: bool) -> Run:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=notes, transient=True, disable=quiet or not notes.is_terminal) as progress:
         bar = progress.add_task(name, total=len(cases))
-        with agent_process(name) as answerer:
+        with agent_process(name, job.tier) as answerer:
             outcomes = answer_all(answerer, cases, lambda: progress.advance(bar))
             memory = answerer.finish()
     return sum_up(job.found.agent, job.data, Measured(answerer.served, outcomes, memory, started, monotonic() - began))

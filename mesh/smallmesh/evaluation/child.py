@@ -1,4 +1,4 @@
-"""``python -m smallmesh.evaluation.child AGENT``: one agent answers cases in a process of its own.
+"""``python -m smallmesh.evaluation.child AGENT [TIER]``: one agent answers cases in a process of its own.
 
 Requests come on standard input and outcomes go to standard output, one JSON object a line; the first line says what answers or
 why nothing does, the last one how much memory it took. Whatever else is printed goes to standard error.
@@ -23,7 +23,7 @@ _MEGABYTE = 1e6
 _STATUS = Path("/proc/self/status")
 
 
-async def serve(name: str, requests: BinaryIO, outcomes: BinaryIO, before: float | None) -> None:
+async def serve(name: str, tier: str | None, requests: BinaryIO, outcomes: BinaryIO, before: float | None) -> None:
     """Answer requests until there are no more.
 
     Raises:
@@ -36,7 +36,7 @@ async def serve(name: str, requests: BinaryIO, outcomes: BinaryIO, before: float
         outcomes.flush()
 
     found = Catalogue.load(settings().agent_folders).agent(name)
-    async with hosted(found) as answering:
+    async with hosted(found, tier) as answering:
         agent = Counted(answering)
         ready = resident_mb("VmRSS")
         tell(Ready(served=agent.served).model_dump_json())
@@ -65,13 +65,14 @@ def peak_mb() -> float:
 
 def main() -> int:
     """Serve the agent named on the command line; return the exit status."""
+    name, tier, *_ = *sys.argv[1:], None
     before = resident_mb("VmRSS")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's: it closes our input
     outcomes = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    configure_logs("error", service=sys.argv[1])
+    configure_logs("error", service=name)
     try:
-        asyncio.run(serve(sys.argv[1], sys.stdin.buffer, outcomes, before))
+        asyncio.run(serve(name, tier, sys.stdin.buffer, outcomes, before))
     except (CatalogueError, ModelError) as error:
         outcomes.write(Failed(message=str(error), model=isinstance(error, ModelError)).model_dump_json().encode() + b"\n")
         outcomes.flush()

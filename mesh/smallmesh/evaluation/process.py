@@ -83,14 +83,18 @@ class AgentProcess:
 
 
 @contextmanager
-def agent_process(name: str) -> Iterator[AgentProcess]:
+def agent_process(name: str, tier: str | None = None) -> Iterator[AgentProcess]:
     """Start an agent's process, to be finished by whoever uses it; it has ended when this is left.
+
+    Args:
+        name: The agent's.
+        tier: Of its models; without it the one that serves.
 
     Raises:
         CatalogueError: There is no such agent, or a setting of it is wrong.
         ModelError: Its model cannot be served.
     """
-    command = [sys.executable, "-P", "-m", "smallmesh.evaluation.child", name]
+    command = [sys.executable, "-P", "-m", "smallmesh.evaluation.child", name, *([tier] if tier else [])]
     pipe = subprocess.PIPE
     process = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=for_child(secrets=False))  # noqa: S603 - this very program
     with process:

@@ -65,7 +65,7 @@ def lines(run: Run, comparison: Comparison | None) -> list[str]:
         *_avoided(run.mistakes),
         *(f"errors: {code} in {_counted(number, 'case')}" for code, number in sorted(run.errors.items())),
         *([f"left out: {_counted(run.data.broken, 'broken line')} of {run.data.name}"] if run.data.broken else []),
-        *(_flips(comparison) if comparison else []),
+        *(_flips(run, comparison) if comparison else []),
     ]
 
 
@@ -94,8 +94,11 @@ def _avoided(mistakes: Iterable[Mistake]) -> list[str]:
     return [f"costly, none: {', '.join(avoided)}"] if avoided else []
 
 
-def _flips(comparison: Comparison) -> list[str]:
-    when = f"{comparison.before.started:%Y-%m-%d %H:%M} UTC"
+def _flips(run: Run, comparison: Comparison) -> list[str]:
+    before = comparison.before
+    when = f"{before.started:%Y-%m-%d %H:%M} UTC"
+    if before.served.model_id != run.served.model_id:
+        when = f"{before.served.model_id} of {when}"
     if not (comparison.mended or comparison.lost):
         return [f"compared with {when}: the same cases pass"]
     sides = (("mended", comparison.mended), ("lost", comparison.lost))

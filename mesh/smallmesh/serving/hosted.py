@@ -13,7 +13,7 @@ from smallmesh.hosting.card import ModelCard
 from smallmesh.hosting.ladder.in_use import card_in_use, next_card_in_use
 from smallmesh.serving.answering import Answering
 from smallmesh.serving.hosts import RulesHost
-from smallmesh.settings import Settings, agent_settings
+from smallmesh.settings import agent_settings, settings
 from smallmesh_contracts.decode import explain
 
 if TYPE_CHECKING:
@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def hosted(found: AgentFolder) -> AsyncIterator[Answering]:
+async def hosted(found: AgentFolder, tier: str | None = None) -> AsyncIterator[Answering]:
     """Answer for one agent: its settings applied, its rules and its models loaded; freed at the end.
+
+    Args:
+        found: The agent.
+        tier: The one tier that answers, whatever was chosen for it; without it what was chosen.
 
     Raises:
         CatalogueError: A setting of the agent's is wrong.
@@ -37,12 +41,13 @@ async def hosted(found: AgentFolder) -> AsyncIterator[Answering]:
     except ValidationError as error:
         msg = f"a SMALLMESH_{agent.name.upper()}_… setting is wrong: {explain(error)}"
         raise CatalogueError(msg) from error
-    chosen = Settings()
+    chosen = settings()
     async with AsyncExitStack() as stack:
-        first = _host(card_in_use(found.folder, chosen), found)
+        first = _host(card_in_use(found.folder, chosen, tier), found)
         await asyncio.to_thread(agent.prepare)
         await _start(first, stack)
-        in_use = next_card_in_use(found.folder, chosen)  # asked now: memory is judged by what the first one left
+        # asked now: memory is judged by what the first one left
+        in_use = None if tier is not None else next_card_in_use(found.folder, chosen)
         following = None if in_use is None else _host(in_use, found)
         if following is not None:
             await _start(following, stack)

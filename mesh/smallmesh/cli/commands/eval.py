@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from smallmesh.cli.completing import complete_agents
+from smallmesh.cli.completing import complete_agents, complete_tiers
 from smallmesh.cli.exits import Exit
 from smallmesh.cli.options import AsJson
 
@@ -15,6 +15,7 @@ EXAMPLES = (
     ("smallmesh eval run ner summarizer --markdown figures.md", "two of them, with the tables for a page"),
     ("smallmesh eval run sentiment --data reviews.jsonl", 'your own: lines like {"text": "...", "label": "positive"}'),
     ("smallmesh eval run ner --fail-under entities.f1=0.7 --fail-over p95_ms=4000", "in CI: exit code 1 where a bar is missed"),
+    ("smallmesh eval run sentiment --tier embedded --tier small", "two of its models on the same cases: is the smaller one good enough?"),
     ("smallmesh eval ls", "which agents have cases, and how their last run went"),
     ("smallmesh eval show ner", "the last run of one agent again"),
 )
@@ -31,6 +32,10 @@ def run(  # noqa: PLR0913 - its options
     data: Annotated[
         Path | None,
         typer.Option(metavar="FILE", exists=True, dir_okay=False, readable=True, help="Cases for one agent, instead of its golden ones."),
+    ] = None,
+    tier: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TIER", help="Which of their models; without it what serves. Repeatable.", autocompletion=complete_tiers),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Only the first N cases of each file.")] = None,
     fail_under: Annotated[
@@ -55,7 +60,7 @@ def run(  # noqa: PLR0913 - its options
     from smallmesh.cli.output import print_json  # noqa: PLC0415
 
     bars = evaluating.read_bars(fail_under or [], fail_over or [])
-    jobs = evaluating.jobs(agents or [], data, limit)
+    jobs = evaluating.jobs(agents or [], tier or [], data, limit)
     broken = evaluating.report_broken(jobs)
     kept = evaluating.kept_runs()
     done = []

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smallmesh.cli.completing import complete_agents
+from smallmesh.cli.completing import complete_agents, complete_tiers
 from smallmesh.cli.exits import Exit
 from smallmesh.cli.options import AsJson
 
@@ -36,12 +36,6 @@ Agents = Annotated[
     list[str] | None,
     typer.Argument(metavar="AGENT", help="Whose models; without it, all.", show_default=False, autocompletion=complete_agents),
 ]
-
-
-def _complete_tiers(incomplete: str) -> list[str]:
-    from smallmesh.hosting.card import EMBEDDED  # noqa: PLC0415 - only when a Tab asks
-
-    return [name for name in (EMBEDDED, "small", "medium") if name.startswith(incomplete)]
 
 
 def ls(*, as_json: AsJson = False) -> None:
@@ -89,7 +83,7 @@ def pull(
     ] = None,
     tier: Annotated[
         str | None,
-        typer.Option(help="Which; without it the smallest above the embedded one, with --all every one.", autocompletion=_complete_tiers),
+        typer.Option(help="Which; without it the smallest above the embedded one, with --all every one.", autocompletion=complete_tiers),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Of every agent.")] = False,
     offline: Annotated[
@@ -127,11 +121,11 @@ def use(
     *,
     agent: Annotated[str, typer.Argument(metavar="AGENT", help="Whose model.", autocompletion=complete_agents)],
     tier: Annotated[
-        str, typer.Argument(metavar="TIER", help="Which serves: embedded, or one that was pulled.", autocompletion=_complete_tiers)
+        str, typer.Argument(metavar="TIER", help="Which serves: embedded, or one that was pulled.", autocompletion=complete_tiers)
     ],
     following: Annotated[
         str | None,
-        typer.Option("--next", metavar="TIER", help="A larger one beside it, for what is harder.", autocompletion=_complete_tiers),
+        typer.Option("--next", metavar="TIER", help="A larger one beside it, for what is harder.", autocompletion=complete_tiers),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -156,10 +150,13 @@ def use(
 
 def calibrate(
     *,
-    agent: Annotated[str, typer.Argument(metavar="AGENT", help="Whose model: the one that serves.", autocompletion=complete_agents)],
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="Whose model.", autocompletion=complete_agents)],
     data: Annotated[
         Path | None,
         typer.Option(metavar="FILE", exists=True, dir_okay=False, readable=True, help="Cases as of `eval`; without it the golden ones."),
+    ] = None,
+    tier: Annotated[
+        str | None, typer.Option(metavar="TIER", help="Which model; without it the one that serves.", autocompletion=complete_tiers)
     ] = None,
     write: Annotated[bool, typer.Option("--write", help="Put it into the agent's prompt.toml.")] = False,
     as_json: AsJson = False,
@@ -175,7 +172,7 @@ def calibrate(
     from smallmesh.cli.output import console, notes, print_json  # noqa: PLC0415
     from smallmesh.hosting.instruct.calibrate import as_toml  # noqa: PLC0415
 
-    found, cases, measured = calibrating.measured(agent, data)
+    found, cases, measured = calibrating.measured(agent, tier, data)
     if cases.broken:
         notes.print(f"{cases.name}: {len(cases.broken)} lines are no cases and were left out", markup=False)
     file = calibrating.write(found.folder, measured) if write else None

@@ -48,7 +48,7 @@ def choice_for(agent: str, models: ModelsFolder) -> Choice:
     return Choice((EMBEDDED,))
 
 
-def card_in_use(folder: Path, chosen: Settings) -> tuple[ModelCard, Path] | None:
+def card_in_use(folder: Path, chosen: Settings, tier: str | None = None) -> tuple[ModelCard, Path] | None:
     """Return the card of the model that an agent's process loads, and the folder that its file lies in.
 
     ``verified_file(card, folder)`` then is the file itself, verified: what is returned goes where a card and an agent's folder
@@ -57,6 +57,7 @@ def card_in_use(folder: Path, chosen: Settings) -> tuple[ModelCard, Path] | None
     Args:
         folder: The agent's.
         chosen: This process's settings.
+        tier: Which, whatever was chosen.
 
     Returns:
         None where the agent has no model at all: it answers by rules.
@@ -64,7 +65,8 @@ def card_in_use(folder: Path, chosen: Settings) -> tuple[ModelCard, Path] | None
     Raises:
         ModelError: The card is not valid, the chosen tier is not there, was not pulled, or needs more memory than there is.
     """
-    return _loadable(folder, ModelsFolder(chosen.models_dir), 0)
+    models = ModelsFolder(chosen.models_dir)
+    return _loadable(folder, models, choice_for(folder.name, models) if tier is None else Choice((tier,)), 0)
 
 
 def next_card_in_use(folder: Path, chosen: Settings) -> tuple[ModelCard, Path] | None:
@@ -78,7 +80,8 @@ def next_card_in_use(folder: Path, chosen: Settings) -> tuple[ModelCard, Path] |
     Raises:
         ModelError: As :func:`card_in_use` does.
     """
-    return _loadable(folder, ModelsFolder(chosen.models_dir), 1)
+    models = ModelsFolder(chosen.models_dir)
+    return _loadable(folder, models, choice_for(folder.name, models), 1)
 
 
 def find_tier(agent: str, tiers: Sequence[Tier], name: str) -> Tier:
@@ -94,8 +97,7 @@ def find_tier(agent: str, tiers: Sequence[Tier], name: str) -> Tier:
     raise ModelError(f"{agent} has no tier called {name!r}; there are: {there}")
 
 
-def _loadable(folder: Path, models: ModelsFolder, place: int) -> tuple[ModelCard, Path] | None:
-    choice = choice_for(folder.name, models)
+def _loadable(folder: Path, models: ModelsFolder, choice: Choice, place: int) -> tuple[ModelCard, Path] | None:
     if len(choice.tiers) > MOST:
         raise ModelError(f"{choice.by} names {len(choice.tiers)} tiers for {folder.name}; an agent has {MOST} at most")
     if place >= len(choice.tiers):
