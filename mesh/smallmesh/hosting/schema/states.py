@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from smallmesh.hosting.schema.content import BEGINNINGS, BETWEEN, CLOSED, DEAD, FIRSTS, QUOTE, STEPS
-
-if TYPE_CHECKING:
-    from smallmesh.hosting.schema.grammar import Array, String
 
 
 class State(Protocol):
@@ -19,6 +16,25 @@ class State(Protocol):
 
     def firsts(self) -> Collection[int]:
         """Return the bytes that may come: exactly those for which ``step`` returns a place."""
+
+
+class Bounds(Protocol):
+    """How many characters a string has."""
+
+    @property
+    def shortest(self) -> int:
+        """Least characters."""
+
+    @property
+    def most(self) -> int:
+        """Most characters."""
+
+
+class Repeated(Protocol):
+    """What stands in brackets, some number of times."""
+
+    def proceed(self, count: int, after: State) -> State:
+        """Return the place after ``count`` items, given the place after the bracket that closes."""
 
 
 class Done(NamedTuple):
@@ -83,7 +99,7 @@ class Fixed(NamedTuple):
 class Content(NamedTuple):
     """Inside the quotes of a string; ``length`` characters have begun, ``within`` is the place in the last one."""
 
-    string: String
+    bounds: Bounds
     length: int
     within: int
     after: State
@@ -94,29 +110,29 @@ class Content(NamedTuple):
         if within == DEAD:
             return None
         if within == CLOSED:
-            return self.after if length >= self.string.shortest else None
+            return self.after if length >= self.bounds.shortest else None
         if self.within == BETWEEN:
             length += 1
-        return Content(self.string, length, within, self.after) if length <= self.string.most else None
+        return Content(self.bounds, length, within, self.after) if length <= self.bounds.most else None
 
     def firsts(self) -> Collection[int]:
         """Return what may stand here, the quote only of a string that is long enough."""
         if self.within != BETWEEN:
             return FIRSTS[self.within]
-        if self.length == self.string.most:
+        if self.length == self.bounds.most:
             return QUOTE
-        return FIRSTS[BETWEEN] if self.length >= self.string.shortest else BEGINNINGS
+        return FIRSTS[BETWEEN] if self.length >= self.bounds.shortest else BEGINNINGS
 
 
 class Items(NamedTuple):
     """After ``reached`` items of an array, or after its bracket."""
 
-    array: Array
+    items: Repeated
     reached: int
     after: State
 
     def _open(self) -> State:
-        return self.array.proceed(self.reached, self.after)
+        return self.items.proceed(self.reached, self.after)
 
     def step(self, byte: int) -> State | None:
         """Go on to the next item, or close the array."""

@@ -196,14 +196,14 @@ class _Table:
 
     def mark(self, mask: Mask, state: Content) -> None:
         """Mark the pieces for which there is room, and those that close a string where it may be closed."""
-        room = state.string.most - state.length
+        room = state.bounds.most - state.length
         mask[self._ids] |= self._begun <= min(room, _NEVER - 1)
         fit = np.zeros(self._n_rests, np.bool_)
         self._rests.mark(fit, state.after)
         if self._empty_rest is not None:
             fit[self._empty_rest] = True
         begun = self._closing_begun
-        allowed = fit[self._closing_rest] & (begun <= room) & (begun >= state.string.shortest - state.length)
+        allowed = fit[self._closing_rest] & (begun <= room) & (begun >= state.bounds.shortest - state.length)
         mask[self._closing[allowed]] = True
 
 
