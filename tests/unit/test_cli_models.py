@@ -1,6 +1,5 @@
 """``smallmesh models``: what is listed, pulled, verified and chosen, through the command line and from a hub on this machine."""
 
-import hashlib
 import json
 import sys
 
@@ -15,30 +14,7 @@ from smallmesh.hosting.ladder.folder import ModelsFolder
 from smallmesh.settings import settings
 from tests.support.fake_gguf import write_gguf
 from tests.support.fake_hub import COMMIT, FakeHub
-
-CARD = """
-[model]
-id = "{agent}-q8"
-file = "model.gguf"
-sha256 = "{sha256}"
-architecture = "bert"
-quantisation = "Q8_0"
-engine = "encoder"
-pooling = "rank"
-"""
-TIER = """
-[[tiers]]
-tier = "{tier}"
-id = "{tier}-q4"
-engine = "instruct"
-repository = "acme/{tier}-GGUF"
-file = "{tier}.gguf"
-architecture = "qwen2"
-quantisation = "Q4_0"
-size_bytes = 4000000
-ram_mb = 600
-licence = "Apache-2.0"
-"""
+from tests.support.ladders import write_laddered
 
 
 @pytest.fixture
@@ -52,12 +28,7 @@ def hub(tmp_path):
 @pytest.fixture
 def agents(tmp_path):
     for agent in ("colours", "words"):
-        folder = tmp_path / "agents" / agent
-        folder.mkdir(parents=True)
-        (folder / "agent.py").touch()
-        (folder / "model.gguf").write_bytes(b"weights")
-        card = CARD.format(agent=agent, sha256=hashlib.sha256(b"weights").hexdigest())
-        (folder / "model.toml").write_text(card + TIER.format(tier="small") + TIER.format(tier="medium"), encoding="utf-8")
+        (write_laddered(tmp_path / "agents" / agent) / "agent.py").touch()
     return tmp_path / "agents"
 
 

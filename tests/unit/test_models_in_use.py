@@ -10,29 +10,7 @@ from smallmesh.hosting.ladder.folder import CHOSEN_FILE, Locked, ModelsFolder
 from smallmesh.hosting.ladder.in_use import card_in_use, next_card_in_use
 from smallmesh.settings import Settings
 from tests.support.fake_gguf import QWEN_05B, write_gguf
-
-EMBEDDED = """
-[model]
-id = "words-q8"
-file = "model.gguf"
-sha256 = "{sha256}"
-architecture = "bert"
-quantisation = "Q8_0"
-engine = "encoder"
-pooling = "rank"
-"""
-TIER = """
-[[tiers]]
-tier = "{tier}"
-id = "{tier}-q4"
-engine = "instruct"
-repository = "acme/{tier}-GGUF"
-file = "{tier}.gguf"
-architecture = "qwen2"
-quantisation = "Q4_0"
-ram_mb = {ram_mb}
-{more}
-"""
+from tests.support.ladders import write_laddered
 
 
 @pytest.fixture(autouse=True)
@@ -42,13 +20,7 @@ def _nothing_in_the_environment(monkeypatch):
 
 @pytest.fixture
 def folder(tmp_path):
-    path = tmp_path / "agents" / "words"
-    path.mkdir(parents=True)
-    (path / "model.gguf").write_bytes(b"weights")
-    card = EMBEDDED.format(sha256=hashlib.sha256(b"weights").hexdigest())
-    tiers = [TIER.format(tier=name, ram_mb=ram_mb, more="") for name, ram_mb in (("small", 600), ("medium", 1300))]
-    (path / "model.toml").write_text(card + "".join(tiers), encoding="utf-8")
-    return path
+    return write_laddered(tmp_path / "agents" / "words")
 
 
 @pytest.fixture
