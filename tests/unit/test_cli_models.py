@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 
 from smallmesh.cli.app import app
 from smallmesh.cli.exits import Exit
-from smallmesh.hosting.card import load_tiers
+from smallmesh.doctor import inventory
+from smallmesh.hosting.card import load_tiers, sha256_of
 from smallmesh.hosting.ladder import memory
 from smallmesh.hosting.ladder.folder import ModelsFolder
 from smallmesh.settings import settings
@@ -317,3 +318,17 @@ def test_a_damaged_lock_is_said(run, models):
 
     assert result.exit_code == Exit.INSTALLATION
     assert "models.lock cannot be read" in result.output
+
+
+def test_of_what_serves_a_file_is_read_once_and_what_does_not_serve_is_not_read(run, models, agents, monkeypatch):
+    run("pull", "words", "colours")
+    run("use", "words", "small")
+    run("use", "colours", "small")
+    read = []
+    monkeypatch.setattr(inventory, "sha256_of", lambda path: read.append(path) or sha256_of(path))
+
+    assert [(model.agent, model.tier, model.state) for model in inventory.models_in([agents], models)] == [
+        ("colours", "small", inventory.FileState.OK),
+        ("words", "small", inventory.FileState.OK),
+    ]
+    assert read == [models.file_of(tier_of(agents, "words", "small"))]

@@ -71,10 +71,11 @@ class ModelFacts:
 
 
 def models_in(folders: Iterable[Path], models: ModelsFolder) -> Iterator[ModelFacts]:
-    """Yield the models that agents serve with, by their files alone: nothing is imported, nothing loaded."""
+    """Yield the models that agents serve with, by their files alone: nothing is imported, nothing loaded, each file read once."""
+    hashed = cache(sha256_of)
     for folder in agents_in(folders):
         try:
-            yield from tiers_of(folder, models, in_use=True)
+            yield from _tiers_of(folder, models, hashed, in_use=True)
         except (ModelError, OSError) as error:
             yield ModelFacts(folder.name, FileState.BAD_CHOICE, message=str(error))
 
@@ -86,27 +87,14 @@ def agents_in(folders: Iterable[Path]) -> Iterator[Path]:
             yield from sorted(p for p in parent.iterdir() if (p / AGENT_FILE).is_file() or (p / CARD_FILE).is_file())
 
 
-def model_of(folder: Path) -> ModelFacts:
-    """Return what one agent's folder holds of a model: its embedded one."""
-    try:
-        card = load_card(folder)
-    except (ModelError, OSError, UnicodeDecodeError) as error:
-        return ModelFacts(folder.name, FileState.BAD_CARD, message=str(error))
-    if card is None:
-        return ModelFacts(folder.name, FileState.NO_CARD)
-    return _compared(ModelFacts(folder.name, FileState.OK, card, path=folder / card.file, sha256=card.sha256), sha256_of)
-
-
 def tiers_in(folders: Iterable[Path], models: ModelsFolder) -> Iterator[ModelFacts]:
     """Yield every tier of every agent, the embedded one first; a file that several agents share is read once."""
     hashed = cache(sha256_of)
     for folder in agents_in(folders):
-        yield from tiers_of(folder, models, hashed)
+        yield from _tiers_of(folder, models, hashed)
 
 
-def tiers_of(
-    folder: Path, models: ModelsFolder, hashed: Callable[[Path], str] = sha256_of, *, in_use: bool = False
-) -> Iterator[ModelFacts]:
+def _tiers_of(folder: Path, models: ModelsFolder, hashed: Callable[[Path], str], *, in_use: bool = False) -> Iterator[ModelFacts]:
     """Yield every tier of one agent, the embedded one first; or only those that are chosen to serve.
 
     Raises:
@@ -114,11 +102,12 @@ def tiers_of(
     """
     choice = choice_for(folder.name, models)
     chosen = choice.tiers
-    embedded = model_of(folder)
-    if EMBEDDED in chosen or not in_use or embedded.state is FileState.BAD_CARD:
-        yield replace(embedded, in_use=EMBEDDED in chosen)
+    embedded, serves = _stated(folder), EMBEDDED in chosen
     if embedded.state is FileState.BAD_CARD:
+        yield replace(embedded, in_use=serves)
         return
+    if serves or not in_use:
+        yield replace(_compared(embedded, hashed) if embedded.state is FileState.OK else embedded, in_use=serves)
     tiers = load_tiers(folder)
     for tier in tiers:
         if in_use and tier.tier not in chosen:
@@ -135,6 +124,17 @@ def tiers_of(
         if name not in known:
             message = f"chosen by {choice.by}; there are: {', '.join((EMBEDDED, *(tier.tier for tier in tiers)))}; or {choice.back}"
             yield ModelFacts(folder.name, FileState.NO_TIER, message=message, tier=name)
+
+
+def _stated(folder: Path) -> ModelFacts:
+    """Return what an agent's card says of its embedded model, whose file is not looked at."""
+    try:
+        card = load_card(folder)
+    except (ModelError, OSError, UnicodeDecodeError) as error:
+        return ModelFacts(folder.name, FileState.BAD_CARD, message=str(error))
+    if card is None:
+        return ModelFacts(folder.name, FileState.NO_CARD)
+    return ModelFacts(folder.name, FileState.OK, card, path=folder / card.file, sha256=card.sha256)
 
 
 def _compared(facts: ModelFacts, hashed: Callable[[Path], str]) -> ModelFacts:
