@@ -9,6 +9,7 @@ import pytest
 from scripts.benches.inference.shapes import SHAPES, synthetic
 from smallmesh.hosting.engine.port import Outcome, Row
 from smallmesh.hosting.llama import Decoder
+from tests.support.architectures import ATTENTIVE, write_model
 from tests.support.tiny import TINY, tiny_card
 
 pytestmark = pytest.mark.mesh
@@ -19,6 +20,9 @@ NOISE = 1e-6
 """Of logits between -1 and 1: where one token has code of its own, sums are added in another order."""
 ROUNDED = 0.02
 """Likewise, where attention is reckoned otherwise: what follows is rounded to 8 bits, which makes much of little."""
+
+IN_HALVES = 0.01
+"""Root mean square of a difference, as a part of the logits' own spread: keys, values and what is summed of them are halves."""
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +93,18 @@ def test_attention_gives_what_general_products_and_a_softmax_give(random_q4_0, w
 
     assert np.ptp(ours) > 1
     assert ours == pytest.approx(logits(random_q4_0, tokens, at_once=True, threads=threads), abs=ROUNDED)
+
+
+@pytest.mark.parametrize("name", ATTENTIVE)
+@pytest.mark.parametrize("length", [1, 23, 97])
+def test_it_does_for_heads_of_every_width_for_windows_and_where_llama_cpp_reckons_itself(name, length, tmp_path, without_flash_attention):
+    file = write_model(tmp_path / "model.gguf", name)
+    tokens = np.random.default_rng(length).integers(300, 4000, length).tolist()
+    ours = logits(file, tokens, at_once=True)
+    ours_alone = logits(file, tokens, at_once=False)
+
+    without_flash_attention()
+
+    plain = logits(file, tokens, at_once=True)
+    for found in (ours, ours_alone):
+        assert np.sqrt(np.mean((found - plain) ** 2)) < IN_HALVES * plain.std()

@@ -37,6 +37,7 @@ class FakeDecoder:
     """
 
     n_ctx: int = 64
+    n_ctx_trained: int = 1024
     n_sequences: int = 8
     n_batch: int = 32
     scripted: dict = field(default_factory=dict)

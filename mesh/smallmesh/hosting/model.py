@@ -122,8 +122,7 @@ class HostedModel:
         try:
             encoder = Encoder(path, pooling=pooling, n_threads=self.card.n_threads, window=self.card.window)
         except ModelLoadError as error:
-            msg = f"{error}; is there enough memory, and is the file whole?"
-            raise ModelError(msg) from error
+            raise ModelError(str(error)) from error
         self.n_embd = encoder.n_embd
         head = TagHead.from_gguf(path) if self.card.pooling == "none" else None
         temperature = float(encoder.metadata().get("smallmesh.temperature", "1.0"))

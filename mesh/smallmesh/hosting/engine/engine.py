@@ -78,7 +78,7 @@ class BatchingEngine:
     @property
     def room(self) -> int:
         """Tokens that one request may take."""
-        return self.decoder.n_ctx
+        return min(self.decoder.n_ctx, self.decoder.n_ctx_trained)
 
     @property
     def template(self) -> str | None:

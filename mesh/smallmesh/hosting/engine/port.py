@@ -73,6 +73,10 @@ class Decoder(Protocol):
         """Cells: tokens that all sequences may hold together, those they share counted once."""
 
     @property
+    def n_ctx_trained(self) -> int:
+        """Tokens that one sequence may hold, for the model was trained on no more."""
+
+    @property
     def n_sequences(self) -> int:
         """Sequences that there may be; they are numbered from 0."""
 

@@ -138,8 +138,7 @@ async def _load(engine: OpenedEngine) -> None:
     try:
         await engine.start()
     except (RuntimeError, ValueError, OSError) as error:
-        msg = f"{error}; is there enough memory, and is the file whole?"
-        raise ModelError(msg) from error
+        raise ModelError(str(error)) from error
 
 
 def _llama(card: ModelCard, path: Path) -> OpenedEngine:

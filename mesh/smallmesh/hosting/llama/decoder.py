@@ -78,7 +78,7 @@ class Decoder:
             n_threads: Threads of one pass.
 
         Raises:
-            ModelLoadError: The file is missing or llama.cpp refuses it.
+            ModelLoadError: The file is missing, llama.cpp refuses it, or it is no model that writes from keys and values.
         """
         self._model: Any = None
         self._context: Any = None
@@ -88,6 +88,7 @@ class Decoder:
         self._model = load_model(path)
         self._context = self._open(n_threads)
         self._memory: Any = llama_cpp.llama_get_memory(self._context)
+        self._check()
         self._batch = llama_cpp.llama_batch_init(n_batch, 0, n_sequences)
         self._outputs = 0
         self.vocabulary = LlamaVocabulary(llama_cpp.llama_model_get_vocab(self._model))
@@ -106,6 +107,23 @@ class Decoder:
             raise ModelLoadError(f"llama.cpp could not open a context of {self.n_ctx} tokens for {self.path}: is there enough memory?")
         self._abort = _AbortFlag(context)
         return context
+
+    def _check(self) -> None:
+        """Refuse what does not write on from keys and values: it would answer, and what it says would be worth nothing."""
+        kind = self.metadata().get("general.architecture")
+        unfit = None
+        if not self._memory or llama_cpp.llama_model_has_encoder(self._model):
+            unfit = "keeps no keys and values of a prompt to write on from, as encoders do not"
+        elif llama_cpp.llama_model_is_recurrent(self._model) or llama_cpp.llama_model_is_hybrid(self._model):
+            unfit = "keeps a state instead of keys and values, which cannot be shared in part nor taken back"
+        if unfit is not None:
+            self.close()
+            raise ModelLoadError(f"{self.path} is a {kind}, and cannot be used: it {unfit}")
+
+    @property
+    def n_ctx_trained(self) -> int:
+        """Tokens that the model was trained to have before it."""
+        return int(llama_cpp.llama_model_n_ctx_train(self._model))
 
     @property
     def template(self) -> str | None:

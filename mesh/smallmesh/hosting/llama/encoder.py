@@ -61,7 +61,7 @@ class Encoder:
         context = llama_cpp.llama_init_from_model(self._model, parameters)
         if not context:
             self.close()
-            raise ModelLoadError(f"llama.cpp could not open a context of {window} tokens for {self.path}")
+            raise ModelLoadError(f"llama.cpp could not open a context of {window} tokens for {self.path}: is there enough memory?")
         return context
 
     def _read_labels(self) -> tuple[str, ...]:

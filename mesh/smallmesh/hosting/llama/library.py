@@ -47,7 +47,7 @@ _load_backend()
 
 
 class ModelLoadError(RuntimeError):
-    """The GGUF file is missing, or llama.cpp could not load it."""
+    """The GGUF file is missing, llama.cpp could not load it, or it is of a kind that cannot be used so."""
 
 
 def load_model(path: Path) -> Any:
@@ -63,7 +63,7 @@ def load_model(path: Path) -> Any:
     parameters.load_mode = llama_cpp.LLAMA_LOAD_MODE_MMAP
     model = llama_cpp.llama_model_load_from_file(str(path).encode(), parameters)
     if not model:
-        raise ModelLoadError(f"llama.cpp could not load {path}")
+        raise ModelLoadError(f"llama.cpp could not load {path}: is there enough memory, and is the file whole?")
     return model
 
 
