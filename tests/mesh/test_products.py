@@ -9,7 +9,7 @@ import pytest
 from scripts.benches.inference.shapes import SHAPES, synthetic
 from smallmesh.hosting.engine.port import Outcome, Row
 from smallmesh.hosting.llama import Decoder
-from tests.support.architectures import ATTENTIVE, write_model
+from tests.support.architectures import ATTENTIVE, write_attentive
 from tests.support.tiny import TINY, tiny_card
 
 pytestmark = pytest.mark.mesh
@@ -98,7 +98,7 @@ def test_attention_gives_what_general_products_and_a_softmax_give(random_q4_0, w
 @pytest.mark.parametrize("name", ATTENTIVE)
 @pytest.mark.parametrize("length", [1, 23, 97])
 def test_it_does_for_heads_of_every_width_for_windows_and_where_llama_cpp_reckons_itself(name, length, tmp_path, without_flash_attention):
-    file = write_model(tmp_path / "model.gguf", name)
+    file = write_attentive(tmp_path / "model.gguf", name)
     tokens = np.random.default_rng(length).integers(300, 4000, length).tolist()
     ours = logits(file, tokens, at_once=True)
     ours_alone = logits(file, tokens, at_once=False)

@@ -5,7 +5,7 @@ import pytest
 
 from smallmesh.hosting.card import ModelCard, ModelError
 from smallmesh.hosting.ladder import memory
-from smallmesh.hosting.ladder.memory import BUFFERS, Need, available, cells_of, need_of, too_little
+from smallmesh.hosting.ladder.memory import BUFFERS, Need, available, cells_of, need_of, states_of, too_little
 from tests.support.fake_gguf import QWEN_05B, write_gguf
 
 MEMINFO = "MemTotal:       16000000 kB\nMemAvailable:    8000000 kB\n"
@@ -29,16 +29,38 @@ def test_where_nothing_is_said_of_shared_heads_every_head_has_keys_and_values():
     assert cells_of(alone, 1) == 7 * cells_of(QWEN_05B, 1)
 
 
-def test_of_heads_that_differ_from_layer_to_layer_the_most_counts():
-    differing = {**QWEN_05B, "qwen2.attention.head_count_kv": np.array([1] * 23 + [2])}
+def test_heads_that_differ_from_layer_to_layer_are_counted_layer_by_layer():
+    differing = {**QWEN_05B, "qwen2.attention.head_count_kv": np.array([0] * 18 + [2] * 6)}
 
-    assert cells_of(differing, 1) == cells_of(QWEN_05B, 1)
+    assert cells_of(differing, 1) == cells_of(QWEN_05B, 1) // 4
+
+
+def test_layers_that_have_a_state_instead_have_no_keys_and_values():
+    assert cells_of({**QWEN_05B, "qwen2.full_attention_interval": 4}, 1) == cells_of(QWEN_05B, 1) // 4
+
+
+def test_states_are_reckoned_from_layers_and_sequences():
+    hybrid = {
+        **QWEN_05B,
+        "qwen2.ssm.inner_size": 2048,
+        "qwen2.ssm.state_size": 128,
+        "qwen2.ssm.conv_kernel": 4,
+        "qwen2.ssm.group_count": 16,
+    }
+
+    assert states_of(hybrid, 12) == 24 * 12 * (2048 * 128 + 3 * (2048 + 2 * 16 * 128)) * 4
+    assert states_of({**QWEN_05B, "qwen2.shortconv.l_cache": 3}, 12) == 24 * 12 * 2 * 896 * 4
+    assert states_of(QWEN_05B, 12) == 0
+
+
+def test_a_model_of_states_alone_has_neither_heads_nor_cells():
+    assert cells_of({**QWEN_05B, "qwen2.attention.head_count": 0, "qwen2.ssm.state_size": 16}, 4096) == 0
 
 
 def test_a_file_needs_its_size_its_cells_and_buffers(tmp_path):
     write_gguf(tmp_path / "m.gguf", size=5000)
 
-    assert need_of(tmp_path / "m.gguf", 4096) == Need(5000, cells_of(QWEN_05B, 4096), BUFFERS)
+    assert need_of(tmp_path / "m.gguf", CARD) == Need(5000, cells_of(QWEN_05B, CARD.context), BUFFERS)
 
 
 @pytest.mark.parametrize("metadata", [{"general.architecture": "qwen2"}, {**QWEN_05B, "qwen2.attention.head_count": 0}, {}])
@@ -46,7 +68,7 @@ def test_a_file_that_does_not_say_its_shape_is_refused_by_name(tmp_path, metadat
     write_gguf(tmp_path / "m.gguf", metadata)
 
     with pytest.raises(ModelError, match=r"m\.gguf does not say its shape"):
-        need_of(tmp_path / "m.gguf", 4096)
+        need_of(tmp_path / "m.gguf", CARD)
 
 
 def test_what_is_too_much_is_said_with_how_much_there_is():

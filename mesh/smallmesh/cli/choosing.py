@@ -66,7 +66,7 @@ def _check_order(folder: Path, names: Sequence[str]) -> None:
 def _notes(agent: str, found: Sequence[tuple[ModelCard, Path]]) -> Iterator[str]:
     if agent_tier(agent):
         yield f"SMALLMESH_{agent.upper()}_TIER is set here, and counts instead wherever it is"
-    needs = [memory.need_of(path / card.file, card.context) for card, path in found if card.engine == "instruct"]
+    needs = [memory.need_of(path / card.file, card) for card, path in found if card.engine == "instruct"]
     free = memory.available()
     if needs and free is not None and (total := sum(need.total for need in needs)) > free:
         yield f"that needs about {memory.mb(total)} MB, and {memory.mb(free)} MB are available here now: the agent would not start"

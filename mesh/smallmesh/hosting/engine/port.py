@@ -108,7 +108,7 @@ class Decoder(Protocol):
         """Forget a sequence."""
 
     def abort(self) -> None:
-        """End the pass that is under way, called from any thread."""
+        """End the pass that is under way, where it can be taken back; called from any thread."""
 
     def close(self) -> None:
         """Free the model."""

@@ -136,7 +136,7 @@ def _check_memory(folder: Path, name: str, card: ModelCard, lies_in: Path) -> No
         return  # said when it is verified
     free = memory.available()
     try:
-        short = memory.too_little(card, memory.need_of(path, card.context), free)
+        short = memory.too_little(card, memory.need_of(path, card), free)
     except (ModelError, OSError):
         verified_file(card, lies_in)  # an altered file is called that, whatever its numbers say
         raise

@@ -12,6 +12,8 @@ BUFFERS = 150_000_000
 """Bytes of llama.cpp's buffers and of the vocabulary's words in Python, at most for vocabularies of 150,000 words."""
 _BYTES = 2
 """Of one key or value: 16 bits."""
+_STATE_BYTES = 4
+"""Of one number of a state."""
 _UNLIMITED = 1 << 60
 """A limit of control groups, version 1, that is none."""
 _MB = 1e6
@@ -23,7 +25,7 @@ class Need:
 
     Attributes:
         weights: As much as its file has. Some are mapped and some repacked, which takes memory of its own.
-        cells: Keys and values of its whole context.
+        cells: Keys and values of its whole context, and where a model has states those of all its sequences.
         buffers: What passes are computed in, and the rest.
     """
 
@@ -42,21 +44,23 @@ class Need:
         return f"{mb(self.total)} MB ({parts})"
 
 
-def need_of(path: Path, context: int) -> Need:
+def need_of(path: Path, card: ModelCard) -> Need:
     """Return what a GGUF that generates needs, by its own metadata.
 
     Args:
         path: The GGUF.
-        context: Tokens that all its requests may hold together.
+        card: Its card, for the tokens that all requests may hold together, and for how many of them there are.
 
     Raises:
         ModelError: It is no GGUF, or does not say its shape.
         OSError: It cannot be read.
     """
-    from smallmesh.hosting.gguf_meta import read_metadata  # noqa: PLC0415 - needs numpy, which a list of models does not
+    from smallmesh.hosting.engine import BEGINNINGS  # noqa: PLC0415 - needs numpy, which a list of models does not
+    from smallmesh.hosting.gguf_meta import read_metadata  # noqa: PLC0415 - likewise
 
     try:
-        return Need(path.stat().st_size, cells_of(read_metadata(path), context))
+        metadata = read_metadata(path)
+        return Need(path.stat().st_size, cells_of(metadata, card.context) + states_of(metadata, card.slots + BEGINNINGS))
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise ModelError(f"{path} does not say its shape as a GGUF of a model that generates does ({error!r})") from error
 
@@ -68,16 +72,31 @@ def cells_of(metadata: Mapping[str, Any], context: int) -> int:
         KeyError: The metadata lacks a dimension.
     """
     prefix = metadata["general.architecture"]
-    layers, heads = int(metadata[f"{prefix}.block_count"]), metadata[f"{prefix}.attention.head_count"]
-    width = int(metadata[f"{prefix}.embedding_length"]) // int(_most(heads))
+    layers = int(metadata[f"{prefix}.block_count"]) // int(metadata.get(f"{prefix}.full_attention_interval", 1))
+    heads = metadata[f"{prefix}.attention.head_count"]
     kept = metadata.get(f"{prefix}.attention.head_count_kv", heads)
+    most = heads if isinstance(heads, int) else max(heads.tolist())
+    if not most and f"{prefix}.ssm.state_size" in metadata:
+        return 0
+    width = int(metadata[f"{prefix}.embedding_length"]) // int(most)
     keys = int(metadata.get(f"{prefix}.attention.key_length", width))
     values = int(metadata.get(f"{prefix}.attention.value_length", width))
-    return layers * int(_most(kept)) * (keys + values) * context * _BYTES
+    return (layers * kept if isinstance(kept, int) else sum(kept.tolist())) * (keys + values) * context * _BYTES
 
 
-def _most(heads: Any) -> Any:
-    return heads if isinstance(heads, int) else max(heads.tolist())
+def states_of(metadata: Mapping[str, Any], sequences: int) -> int:
+    """Return the bytes of so many sequences' states, for a model that has some in its layers; by a GGUF's metadata.
+
+    Raises:
+        KeyError: The metadata lacks a dimension.
+    """
+    prefix = metadata["general.architecture"]
+    inner, size, kernel, groups = (
+        int(metadata.get(f"{prefix}.ssm.{name}", 0)) for name in ("inner_size", "state_size", "conv_kernel", "group_count")
+    )
+    short = int(metadata.get(f"{prefix}.shortconv.l_cache", 1)) - 1
+    numbers = inner * size + max(kernel - 1, 0) * (inner + 2 * groups * size) + short * int(metadata[f"{prefix}.embedding_length"])
+    return int(metadata[f"{prefix}.block_count"]) * sequences * numbers * _STATE_BYTES
 
 
 def available(root: Path = Path("/")) -> int | None:

@@ -78,7 +78,7 @@ class Decoder:
             n_threads: Threads of one pass.
 
         Raises:
-            ModelLoadError: The file is missing, llama.cpp refuses it, or it is no model that writes from keys and values.
+            ModelLoadError: The file is missing, llama.cpp refuses it, or it is no model that writes.
         """
         self._model: Any = None
         self._context: Any = None
@@ -89,6 +89,9 @@ class Decoder:
         self._context = self._open(n_threads)
         self._memory: Any = llama_cpp.llama_get_memory(self._context)
         self._check()
+        # Of a sequence that has a state instead of keys and values, half a pass cannot be taken back.
+        stateful = llama_cpp.llama_model_is_recurrent(self._model) or llama_cpp.llama_model_is_hybrid(self._model)
+        self._abort = None if stateful else _AbortFlag(self._context)
         self._batch = llama_cpp.llama_batch_init(n_batch, 0, n_sequences)
         self._outputs = 0
         self.vocabulary = LlamaVocabulary(llama_cpp.llama_model_get_vocab(self._model))
@@ -105,20 +108,14 @@ class Decoder:
         if not context:
             self.close()
             raise ModelLoadError(f"llama.cpp could not open a context of {self.n_ctx} tokens for {self.path}: is there enough memory?")
-        self._abort = _AbortFlag(context)
         return context
 
     def _check(self) -> None:
-        """Refuse what does not write on from keys and values: it would answer, and what it says would be worth nothing."""
-        kind = self.metadata().get("general.architecture")
-        unfit = None
+        """Refuse what does not write on from a prompt: it would answer, and what it says would be worth nothing."""
         if not self._memory or llama_cpp.llama_model_has_encoder(self._model):
-            unfit = "keeps no keys and values of a prompt to write on from, as encoders do not"
-        elif llama_cpp.llama_model_is_recurrent(self._model) or llama_cpp.llama_model_is_hybrid(self._model):
-            unfit = "keeps a state instead of keys and values, which cannot be shared in part nor taken back"
-        if unfit is not None:
+            kind = self.metadata().get("general.architecture")
             self.close()
-            raise ModelLoadError(f"{self.path} is a {kind}, and cannot be used: it {unfit}")
+            raise ModelLoadError(f"{self.path} is a {kind}, and cannot be used: it keeps nothing of a prompt to write on from")
 
     @property
     def n_ctx_trained(self) -> int:
@@ -146,7 +143,8 @@ class Decoder:
                 batch.seq_id[index][place] = sequence
             batch.logits[index] = row.wanted
             outputs += row.wanted
-        self._abort.lower()
+        if self._abort:
+            self._abort.lower()
         status = llama_cpp.llama_decode(self._context, batch)
         if status == _OK:
             llama_cpp.llama_synchronize(self._context)
@@ -175,8 +173,9 @@ class Decoder:
         llama_cpp.llama_memory_seq_rm(self._memory, sequence, -1, -1)
 
     def abort(self) -> None:
-        """End the pass that is under way; the one call that another thread may make."""
-        self._abort.lift()
+        """End the pass that is under way, unless the model has states; the one call that another thread may make."""
+        if self._abort:
+            self._abort.lift()
 
     def close(self) -> None:
         """Free everything; a second call does nothing."""
