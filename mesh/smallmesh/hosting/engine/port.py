@@ -102,7 +102,7 @@ class Decoder(Protocol):
         """The logits of the rows that wanted them, in their order, (rows, vocabulary); valid until the next pass."""
 
     def share(self, source: int, target: int, end: int) -> None:
-        """Let an empty sequence begin with the first ``end`` tokens of another."""
+        """Let an empty sequence begin with the first ``end`` tokens of another; with all of them, where the model has states."""
 
     def drop(self, sequence: int) -> None:
         """Forget a sequence."""
