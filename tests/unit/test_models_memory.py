@@ -63,7 +63,15 @@ def test_a_file_needs_its_size_its_cells_and_buffers(tmp_path):
     assert need_of(tmp_path / "m.gguf", CARD) == Need(5000, cells_of(QWEN_05B, CARD.context), BUFFERS)
 
 
-@pytest.mark.parametrize("metadata", [{"general.architecture": "qwen2"}, {**QWEN_05B, "qwen2.attention.head_count": 0}, {}])
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"general.architecture": "qwen2"},
+        {**QWEN_05B, "qwen2.attention.head_count": 0},
+        {**QWEN_05B, "qwen2.attention.head_count": "14"},
+        {},
+    ],
+)
 def test_a_file_that_does_not_say_its_shape_is_refused_by_name(tmp_path, metadata):
     write_gguf(tmp_path / "m.gguf", metadata)
 

@@ -61,7 +61,7 @@ def need_of(path: Path, card: ModelCard) -> Need:
     try:
         metadata = read_metadata(path)
         return Need(path.stat().st_size, cells_of(metadata, card.context) + states_of(metadata, card.slots + BEGINNINGS))
-    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise ModelError(f"{path} does not say its shape as a GGUF of a model that generates does ({error!r})") from error
 
 
