@@ -110,6 +110,7 @@ def test_whoever_asks_for_a_tier_gets_that_one_whatever_was_chosen(folder, chose
 
     assert card_in_use(folder, chosen, "small")[0].id == "small-q4"
     assert card_in_use(folder, chosen, "embedded") == (load_card(folder), folder)
+    assert next_card_in_use(folder, chosen, "embedded") is None
 
 
 # ---------------------------------------------------------------- refused

@@ -46,8 +46,7 @@ async def hosted(found: AgentFolder, tier: str | None = None) -> AsyncIterator[A
         first = _host(card_in_use(found.folder, chosen, tier), found)
         await asyncio.to_thread(agent.prepare)
         await _start(first, stack)
-        # asked now: memory is judged by what the first one left
-        in_use = None if tier is not None else next_card_in_use(found.folder, chosen)
+        in_use = next_card_in_use(found.folder, chosen, tier)  # asked now: memory is judged by what the first one left
         following = None if in_use is None else _host(in_use, found)
         if following is not None:
             await _start(following, stack)

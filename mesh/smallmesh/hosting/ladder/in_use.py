@@ -65,14 +65,18 @@ def card_in_use(folder: Path, chosen: Settings, tier: str | None = None) -> tupl
     Raises:
         ModelError: The card is not valid, the chosen tier is not there, was not pulled, or needs more memory than there is.
     """
-    models = ModelsFolder(chosen.models_dir)
-    return _loadable(folder, models, choice_for(folder.name, models) if tier is None else Choice((tier,)), 0)
+    return _loadable(folder, chosen, tier, 0)
 
 
-def next_card_in_use(folder: Path, chosen: Settings) -> tuple[ModelCard, Path] | None:
+def next_card_in_use(folder: Path, chosen: Settings, tier: str | None = None) -> tuple[ModelCard, Path] | None:
     """Return the card of a second model, which takes what is too hard for the first one, and the folder of its file.
 
     To be asked once the first one is loaded, so that memory is judged by what that one left.
+
+    Args:
+        folder: The agent's.
+        chosen: This process's settings.
+        tier: The first one, where that was not the one that was chosen: it has none beside it.
 
     Returns:
         None where no second one was chosen.
@@ -80,8 +84,7 @@ def next_card_in_use(folder: Path, chosen: Settings) -> tuple[ModelCard, Path] |
     Raises:
         ModelError: As :func:`card_in_use` does.
     """
-    models = ModelsFolder(chosen.models_dir)
-    return _loadable(folder, models, choice_for(folder.name, models), 1)
+    return _loadable(folder, chosen, tier, 1)
 
 
 def find_tier(agent: str, tiers: Sequence[Tier], name: str) -> Tier:
@@ -97,7 +100,9 @@ def find_tier(agent: str, tiers: Sequence[Tier], name: str) -> Tier:
     raise ModelError(f"{agent} has no tier called {name!r}; there are: {there}")
 
 
-def _loadable(folder: Path, models: ModelsFolder, choice: Choice, place: int) -> tuple[ModelCard, Path] | None:
+def _loadable(folder: Path, chosen: Settings, tier: str | None, place: int) -> tuple[ModelCard, Path] | None:
+    models = ModelsFolder(chosen.models_dir)
+    choice = choice_for(folder.name, models) if tier is None else Choice((tier,))
     if len(choice.tiers) > MOST:
         raise ModelError(f"{choice.by} names {len(choice.tiers)} tiers for {folder.name}; an agent has {MOST} at most")
     if place >= len(choice.tiers):
