@@ -130,5 +130,5 @@ async def test_a_file_that_is_no_model_is_refused_at_the_start(tmp_path, damage)
     file = tmp_path / "model.gguf"
     file.write_bytes(damage)
 
-    with pytest.raises(ModelLoadError):
+    with pytest.raises(ModelLoadError, match=r"could not load .*is there enough memory, and is the file whole\?"):
         await open_engine(tiny_card(), file).start()

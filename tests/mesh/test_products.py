@@ -20,7 +20,6 @@ NOISE = 1e-6
 """Of logits between -1 and 1: where one token has code of its own, sums are added in another order."""
 ROUNDED = 0.02
 """Likewise, where attention is reckoned otherwise: what follows is rounded to 8 bits, which makes much of little."""
-
 IN_HALVES = 0.01
 """Root mean square of a difference, as a part of the logits' own spread: keys, values and what is summed of them are halves."""
 

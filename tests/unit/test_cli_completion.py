@@ -111,7 +111,6 @@ def test_declarations_that_cannot_be_read_offer_nothing(folder):
     (folder / "words" / "agent.py").write_text("class A:\n    answer = (", encoding="utf-8")
     (folder / "weather" / "agent.py").write_bytes(b"#" * 10_000_000)
     (folder / "escalation" / "service.py").write_text("class A:\n    answer = UNKNOWN\n", encoding="utf-8")
-
     (folder / "words" / "model.toml").write_text("[model", encoding="utf-8")
 
     assert answers() == []
